@@ -1,0 +1,1 @@
+"""The programs people run: aggregator, hospital, demo and the secagg command."""

@@ -1,0 +1,1 @@
+"""The secagg/1 protocol: text, schema, model and vectors."""

@@ -1,0 +1,1 @@
+"""The protocol in plain ints and lists: slow, obvious and independent."""

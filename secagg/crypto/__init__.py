@@ -1,0 +1,1 @@
+"""Keys, sealed shares, signatures, commitments, transcripts and the keystream."""

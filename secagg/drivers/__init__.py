@@ -1,0 +1,1 @@
+"""Drivers: run a machine over a transport; clocks and sockets live here."""

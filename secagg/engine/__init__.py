@@ -1,0 +1,1 @@
+"""Mask engines: expand seeds and add the masks into an accumulator."""

@@ -1,0 +1,50 @@
+"""Names shared by every layer: peers, sessions, rounds and the vectors of the flow.
+
+Imports nothing of ours. The vector types are distinct on purpose: a step that is
+skipped (an unmasked vector handed to the wire) does not type-check.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+PeerId = NewType("PeerId", str)
+"""A roster id, ``[a-z0-9-]{1,64}`` (spec 2.1-1)."""
+
+SessionId = NewType("SessionId", bytes)
+"""32 bytes: the hash of the Manifest (spec 3.4-1)."""
+
+Update = NewType("Update", NDArray[np.float64])
+"""What training produced, float64, shape (m,)."""
+
+InputVector = NewType("InputVector", NDArray[np.uint32])
+"""x_u mod p, elements in [0, p); never leaves the hospital."""
+
+MaskedVector = NewType("MaskedVector", NDArray[np.uint32])
+"""y_u, elements in [0, p); the only vector that goes on the wire."""
+
+MaskedSum = NewType("MaskedSum", NDArray[np.uint32])
+"""The sum of y_u over U3 mod p, masks still on."""
+
+VectorSum = NewType("VectorSum", NDArray[np.int64])
+"""The opened integer sum of x_u over U3, centred."""
+
+Mean = NewType("Mean", NDArray[np.float64])
+"""The released mean over U3, shape (m,)."""
+
+
+class Round(enum.StrEnum):
+    """The rounds of a session, in order (spec 4)."""
+
+    MANIFEST = "manifest"
+    ADVERTISE_KEYS = "advertise_keys"
+    SHARE_KEYS = "share_keys"
+    SHARE_ACK = "share_ack"
+    MASKED_INPUT = "masked_input"
+    CONSISTENCY = "consistency"
+    UNMASKING = "unmasking"
+    RESULT = "result"

@@ -1,0 +1,1 @@
+"""Exact noise, its accounting and the budget."""

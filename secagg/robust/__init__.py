@@ -1,0 +1,1 @@
+"""Checks on a sum after it is opened."""

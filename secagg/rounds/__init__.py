@@ -1,0 +1,1 @@
+"""The rounds of a session, one module each, both halves, pure."""

@@ -1,0 +1,35 @@
+# Each target sets up .venv by itself; PYTHON chooses the interpreter (3.11 to 3.13).
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint vectors clean
+
+help:  ## print the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+
+demo: .venv/.installed  ## one aggregator and six hospitals on this machine
+	$(BIN)/secagg demo
+
+test: .venv/.installed  ## every test; warnings are errors
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+lint: .venv/.installed  ## format, ruff, mypy, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+vectors: .venv/.installed  ## write the test vectors from the model
+	$(BIN)/python -m protocol_spec.model.generate
+
+clean:  ## remove caches and build outputs; .venv stays
+	rm -rf build dist demo-report .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .import_linter_cache .coverage .coverage.* *.egg-info
+	find . -path ./.venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt \
+		-e '.[torch,peers,dp,demo,dev]'
+	touch $@

@@ -61,9 +61,10 @@ def test_no_file_carries_a_note_of_unfinished_work() -> None:
     assert lines_matching(UNFINISHED) == []
 
 
-@pytest.mark.parametrize("text", ["see /home/a/b", '"/work/x"', "=/root/.k"])
-def test_a_path_of_a_home_or_work_folder_is_recognised(text) -> None:
-    assert HOME_PATH.search(text)
+@pytest.mark.parametrize("folder", ["home", "root", "work", "Users"])
+@pytest.mark.parametrize("before", ["see ", '"', "=", ""])
+def test_a_path_of_a_home_or_work_folder_is_recognised(folder, before) -> None:
+    assert HOME_PATH.search(f"{before}/{folder}/a")
 
 
 @pytest.mark.parametrize("text", ["a/work/b", "https://x.org/home/y", "w/o work", "./"])

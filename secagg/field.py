@@ -1,0 +1,179 @@
+"""Vectors modulo p_w and the scalar modulus Q: spec section 0.
+
+A vector lives in memory as uint32 elements in [0, p_w), where p_w is the largest prime
+below 2^w and w is 16 to 32. Sums are taken lazily in wider integers and reduced once;
+the bound that keeps each of them exact stands beside it. Knows no keys, floats, bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import errors
+
+MIN_WIDTH: Final = 16
+MAX_WIDTH: Final = 32
+
+# 2^w - p_w for w = 16..32.
+_GAPS: Final = (15, 1, 5, 1, 3, 9, 3, 15, 3, 39, 5, 39, 57, 3, 35, 1, 5)
+
+PRIMES: Final[Mapping[int, int]] = MappingProxyType(
+    {w: 2**w - gap for w, gap in enumerate(_GAPS, start=MIN_WIDTH)}
+)
+"""p_w, the largest prime below 2^w, by width w = 16..32."""
+
+Q: Final = 2**256 - 189
+"""The prime modulus of secret sharing."""
+
+# Elements handled at a time where a temporary is needed: 256 KiB of uint32.
+_BLOCK: Final = 1 << 16
+
+
+def prime(width: int) -> int:
+    """Return p_w.
+
+    Raises:
+        ParameterError: `width` is outside 16..32.
+    """
+    if width not in PRIMES:
+        raise errors.ParameterError(
+            f"width = {width} is outside {MIN_WIDTH}..{MAX_WIDTH} bits"
+        )
+    return PRIMES[width]
+
+
+def narrowest_width(bound: int) -> int:
+    """Return the smallest w such that p_w holds every integer in [-bound, bound].
+
+    Args:
+        bound: n * x_max plus any noise tail; not negative.
+
+    Raises:
+        ParameterError: `bound` is negative or above (p_32 - 1) / 2 = 2,147,483,645.
+    """
+    if bound < 0:
+        raise errors.ParameterError(f"bound = {bound} is negative")
+    for width, p in PRIMES.items():
+        if (p - 1) // 2 >= bound:
+            return width
+    raise errors.ParameterError(
+        f"a sum bounded by {bound} does not fit the widest field, whose bound is"
+        f" {(PRIMES[MAX_WIDTH] - 1) // 2}: fewer clients or fewer bits"
+    )
+
+
+def to_field(values: NDArray[np.int64], p: int) -> NDArray[np.uint32]:
+    """Return `values` mod p as field elements.
+
+    Args:
+        values: any int64 values, any shape.
+        p: a prime p_w.
+    """
+    # numpy's remainder takes the sign of p, hence [0, p), which uint32 holds.
+    return np.remainder(values, np.int64(p)).astype(np.uint32)
+
+
+def centre(elements: NDArray[np.uint32], p: int) -> NDArray[np.int64]:
+    """Return the representative of each element in [-(p-1)/2, (p-1)/2].
+
+    Args:
+        elements: values in [0, p), any shape.
+        p: a prime p_w.
+    """
+    signed = elements.astype(np.int64)
+    signed[elements > (p - 1) // 2] -= p
+    return signed
+
+
+def reduce(sums: NDArray[np.uint64], p: int) -> NDArray[np.uint32]:
+    """Return lazy sums mod p.
+
+    Args:
+        sums: any uint64 values, any shape; overwritten, it is the scratch space.
+        p: a prime p_w.
+    """
+    # sums // p * p <= sums < 2^64, so neither the product nor the difference wraps. A
+    # division by a scalar is several times faster in numpy than its remainder.
+    quotient = np.floor_divide(sums, np.uint64(p))
+    quotient *= np.uint64(p)
+    sums -= quotient
+    return sums.astype(np.uint32)
+
+
+def add_into(acc: NDArray[np.uint32], values: NDArray[np.uint32], p: int) -> None:
+    """Add `values` to `acc` mod p, in place.
+
+    Args:
+        acc: elements in [0, p), shape (k,).
+        values: elements in [0, p), shape (k,).
+        p: a prime p_w.
+    """
+    for begin in range(0, len(acc), _BLOCK):
+        # a + b = a - (p - b) mod p, and p - b is in [1, p].
+        complement = np.uint32(p) - values[begin : begin + _BLOCK]
+        _subtract_block(acc[begin : begin + _BLOCK], complement, p)
+
+
+def subtract_from(acc: NDArray[np.uint32], values: NDArray[np.uint32], p: int) -> None:
+    """Subtract `values` from `acc` mod p, in place.
+
+    Args:
+        acc: elements in [0, p), shape (k,).
+        values: elements in [0, p), shape (k,).
+        p: a prime p_w.
+    """
+    for begin in range(0, len(acc), _BLOCK):
+        _subtract_block(acc[begin : begin + _BLOCK], values[begin : begin + _BLOCK], p)
+
+
+def _subtract_block(acc: NDArray[np.uint32], taken: NDArray[np.uint32], p: int) -> None:
+    """Take `taken`, in [0, p], from `acc`, in [0, p), mod p.
+
+    a - c is in [-p, p - 1]. Where it is negative uint32 has it as a - c + 2^32, and
+    adding p wraps that to a - c + p, in [0, p - 1].
+    """
+    borrow = (acc < taken).astype(np.uint32)
+    acc -= taken
+    borrow *= np.uint32(p)
+    acc += borrow
+
+
+def squared_norm(values: NDArray[np.int64]) -> int:
+    """Return the exact squared L2 norm of `values`.
+
+    Args:
+        values: any int64 values, shape (m,).
+    """
+    total = 0
+    for begin in range(0, len(values), _BLOCK):
+        total += _squared_norm_of_block(values[begin : begin + _BLOCK])
+    return total
+
+
+def _squared_norm_of_block(values: NDArray[np.int64]) -> int:
+    """Return the squared norm of at most 2^16 values, by halves.
+
+    With |v| = h 2^32 + l, v^2 = h^2 2^64 + 2 h l 2^32 + l^2. As |v| <= 2^63, h <= 2^31:
+    2^16 terms of h^2 <= 2^62 would not fit 64 bits, nor would those of l^2. So each
+    product of halves is itself summed by halves: 2^16 terms below 2^32.
+    """
+    # abs(-2^63) is -2^63 in int64, which as uint64 is 2^63, the right magnitude.
+    magnitude = np.abs(values).view(np.uint64)
+    high = magnitude >> np.uint64(32)
+    low = magnitude & np.uint64(0xFFFFFFFF)
+    return (
+        (_exact_sum(high * high) << 64)
+        + (_exact_sum(high * low) << 33)
+        + _exact_sum(low * low)
+    )
+
+
+def _exact_sum(terms: NDArray[np.uint64]) -> int:
+    """Return the sum of at most 2^16 uint64 terms; each sum of halves is below 2^48."""
+    high = int(np.sum(terms >> np.uint64(32)))
+    return (high << 32) + int(np.sum(terms & np.uint64(0xFFFFFFFF)))

@@ -93,15 +93,27 @@ class ConnectionRefused(SecaggError):
 
 
 def require(
-    rule: str, condition: bool, detail: str, culprits: Iterable[str] = ()
+    rule: str,
+    condition: bool,
+    detail: str,
+    culprits: Iterable[str] = (),
+    *,
+    error: type[RemoteProtocolError] = RemoteProtocolError,
 ) -> None:
     """Refuse a peer's breach of `rule`. Every protocol check goes through here.
 
     Call it as ``errors.require(...)``: a test replaces this attribute to switch one
     rule off and shows that its negative vector is then accepted.
 
+    Args:
+        rule: the rule's number.
+        condition: what the rule demands, as it is.
+        detail: numbers and names for the message.
+        culprits: ids of those the breach is proved against.
+        error: `CodecError` where the breach is in the bytes.
+
     Raises:
-        RemoteProtocolError: `condition` is false.
+        RemoteProtocolError: `condition` is false; of the class `error`.
     """
     if not condition:
-        raise RemoteProtocolError(rule, detail, culprits)
+        raise error(rule, detail, culprits)

@@ -40,6 +40,12 @@ def test_require_raises_with_rule_detail_and_sorted_culprits() -> None:
     assert caught.value.culprits == ("a", "b", "c")
 
 
+def test_require_raises_the_class_it_is_given() -> None:
+    with pytest.raises(errors.CodecError) as caught:
+        errors.require("3.3-2", 2 < 1, "2 bytes follow", error=errors.CodecError)
+    assert caught.value.rule == "3.3-2"
+
+
 def test_a_remote_error_reads_as_rule_detail_and_culprits() -> None:
     error = errors.RemoteProtocolError("4.5-2", "|U3| = 2 is below 3", ["b", "a"])
     assert str(error) == "rule 4.5-2: |U3| = 2 is below 3 [a, b]"

@@ -1,0 +1,196 @@
+"""Sharing: every small field world, then GF(Q), and each refusal."""
+
+import fractions
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg import errors, shamir
+from secagg.entropy import SeededEntropy
+from secagg.field import Q
+
+SCALARS = st.integers(0, Q - 1)
+EDGES = [0, 1, Q - 2, Q - 1]
+
+
+class Scripted:
+    """Entropy that gives prepared bytes, and remembers what was asked for."""
+
+    def __init__(self, *draws):
+        self._draws = list(draws)
+        self.asked = []
+
+    def draw(self, label, size):
+        self.asked.append((label, size))
+        return self._draws.pop(0)
+
+
+def polynomial(coefficients, x):
+    return sum(c * x**k for k, c in enumerate(coefficients)) % Q
+
+
+@given(st.lists(SCALARS, min_size=1, max_size=6), st.sets(st.integers(1, Q - 1)))
+def test_share_evaluates_the_polynomial(coefficients, xs):
+    found = shamir.share(coefficients[0], coefficients[1:], list(xs))
+    assert found == [polynomial(coefficients, x) for x in xs]
+
+
+@pytest.mark.parametrize("t", range(1, 5))
+def test_every_set_of_t_shares_rebuilds_and_no_smaller_one_does(t):
+    entropy = SeededEntropy(b"shamir")
+    secret, *coefficients = (shamir.draw_scalar(entropy, "c") for _ in range(t))
+    xs = range(1, 7)
+    shares = dict(zip(xs, shamir.share(secret, coefficients, xs), strict=True))
+    for size in range(1, 7):
+        for chosen in itertools.combinations(xs, size):
+            weights = shamir.lagrange_at_zero(chosen)
+            rebuilt = shamir.rebuild([shares[x] for x in chosen], weights)
+            assert (rebuilt == secret) == (size >= t)
+
+
+@pytest.mark.parametrize("secret", EDGES)
+@pytest.mark.parametrize("coefficient", EDGES)
+def test_sharing_at_the_edges_of_the_field(secret, coefficient):
+    xs = [Q - 1, 1, 2]
+    shares = shamir.share(secret, [coefficient, coefficient], xs)
+    assert shares == [polynomial([secret, coefficient, coefficient], x) for x in xs]
+    assert shamir.rebuild(shares, shamir.lagrange_at_zero(xs)) == secret
+
+
+@given(xs=st.sets(st.integers(1, 60), min_size=1, max_size=12))
+def test_the_weights_are_lagranges_fractions(xs):
+    xs = list(xs)
+    for x, found in zip(xs, shamir.lagrange_at_zero(xs), strict=True):
+        exact = fractions.Fraction(1)
+        for other in xs:
+            if other != x:
+                exact *= fractions.Fraction(other, other - x)
+        assert found == exact.numerator * pow(exact.denominator, -1, Q) % Q
+
+
+def test_fewer_than_t_shares_fit_every_secret():
+    shares = shamir.share(7, [11, 13], [1, 2])
+    for secret in (0, 5, Q - 1):
+        weights = shamir.lagrange_at_zero([1, 2, 3])
+        third = (secret - shamir.rebuild([*shares, 0], weights)) * pow(
+            weights[2], -1, Q
+        )
+        assert shamir.rebuild([*shares, third % Q], weights) == secret
+
+
+@given(
+    coefficients=st.lists(SCALARS, min_size=1, max_size=4),
+    xs=st.sets(st.integers(1, 40), min_size=1, max_size=9),
+)
+def test_points_of_one_polynomial_are_found_to_be_so(coefficients, xs):
+    ys = [polynomial(coefficients, x) for x in xs]
+    assert shamir.on_one_polynomial(list(xs), ys, len(coefficients))
+
+
+@given(
+    coefficients=st.lists(SCALARS, min_size=1, max_size=4),
+    xs=st.lists(st.integers(1, 40), min_size=6, max_size=9, unique=True),
+    place=st.integers(0, 5),
+    shift=st.integers(1, Q - 1),
+)
+def test_one_wrong_share_beyond_t_is_found(coefficients, xs, place, shift):
+    ys = [polynomial(coefficients, x) for x in xs]
+    ys[place] = (ys[place] + shift) % Q
+    assert not shamir.on_one_polynomial(xs, ys, len(coefficients))
+
+
+def test_a_polynomial_of_degree_t_is_not_below_it():
+    xs = range(1, 8)
+    ys = [polynomial([5, 6, 7, 1], x) for x in xs]
+    assert [shamir.on_one_polynomial(xs, ys, t) for t in range(1, 8)] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_t_points_or_fewer_always_lie_on_one_polynomial(count):
+    assert shamir.on_one_polynomial(range(1, count + 1), [9] * count, 3)
+
+
+def test_a_cohort_of_a_hundred_rebuilds():
+    entropy = SeededEntropy(b"hundred")
+    secret, *coefficients = (shamir.draw_scalar(entropy, "c") for _ in range(67))
+    xs = range(1, 101)
+    shares = shamir.share(secret, coefficients, xs)
+    assert shamir.on_one_polynomial(xs, shares, 67)
+    weights = shamir.lagrange_at_zero(xs[33:])
+    assert shamir.rebuild(shares[33:], weights) == secret
+
+
+@pytest.mark.parametrize("value", [-1, Q, 2**256])
+def test_values_outside_the_field_are_refused_and_not_shown(value):
+    calls = [
+        lambda: shamir.share(value, [1], [1]),
+        lambda: shamir.share(1, [0, value], [1]),
+        lambda: shamir.rebuild([value], [1]),
+        lambda: shamir.on_one_polynomial([1, 2], [1, value], 1),
+        lambda: shamir.scalar_to_bytes(value),
+    ]
+    for call in calls:
+        with pytest.raises(errors.ParameterError, match="outside") as caught:
+            call()
+        assert str(value) not in str(caught.value)
+
+
+@pytest.mark.parametrize("xs", [[0], [1, 0], [-1], [Q], [1, 2, 1]])
+def test_coordinates_that_are_zero_repeated_or_outside_are_refused(xs):
+    calls = [
+        lambda: shamir.share(1, [1], xs),
+        lambda: shamir.lagrange_at_zero(xs),
+        lambda: shamir.on_one_polynomial(xs, [1] * len(xs), 1),
+    ]
+    for call in calls:
+        with pytest.raises(errors.ParameterError, match="coordinate"):
+            call()
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    with pytest.raises(errors.ParameterError, match="2 shares do not fit 1 weights"):
+        shamir.rebuild([1, 2], [1])
+    with pytest.raises(errors.ParameterError, match="do not fit"):
+        shamir.on_one_polynomial([1, 2], [1], 1)
+    with pytest.raises(errors.ParameterError, match="t = 0"):
+        shamir.on_one_polynomial([1], [1], 0)
+
+
+def test_draw_scalar_redraws_what_is_not_below_q():
+    entropy = Scripted(
+        (2**256 - 1).to_bytes(32, "little"),
+        Q.to_bytes(32, "little"),
+        (Q - 1).to_bytes(32, "little"),
+    )
+    assert shamir.draw_scalar(entropy, "b_u") == Q - 1
+    assert entropy.asked == [("b_u", 32)] * 3
+
+
+@given(scalar=SCALARS)
+def test_scalar_from_bytes_inverts_scalar_to_bytes(scalar):
+    data = shamir.scalar_to_bytes(scalar)
+    assert data == scalar.to_bytes(32, "little")
+    assert shamir.is_scalar(data)
+    assert shamir.scalar_from_bytes(data) == scalar
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", bytes(31), bytes(33), Q.to_bytes(32, "little"), b"\xff" * 32],
+    ids=lambda data: str(len(data)),
+)
+def test_bytes_that_are_no_scalar_are_refused_and_not_shown(data):
+    assert not shamir.is_scalar(data)
+    with pytest.raises(errors.ParameterError, match=f"{len(data)} bytes") as caught:
+        shamir.scalar_from_bytes(data)
+    assert "255" not in str(caught.value)

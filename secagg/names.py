@@ -7,13 +7,17 @@ skipped (an unmasked vector handed to the wire) does not type-check.
 from __future__ import annotations
 
 import enum
-from typing import NewType
+import re
+from typing import Final, NewType
 
 import numpy as np
 from numpy.typing import NDArray
 
 PeerId = NewType("PeerId", str)
 """A roster id, ``[a-z0-9-]{1,64}`` (spec 2.1-1)."""
+
+PEER_ID: Final = re.compile(r"[a-z0-9-]{1,64}")
+"""What an id matches, in full."""
 
 SessionId = NewType("SessionId", bytes)
 """32 bytes: the hash of the Manifest (spec 3.4-1)."""

@@ -1,0 +1,289 @@
+"""The vector plane: chunks of y_u, their root, and the frames. Spec section 7.
+
+Vectors never pass through the machines; they travel as chunks beside the messages, and
+only their root is signed. All of it is pure: sockets and files are the drivers'.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import errors, packing
+from secagg.crypto import merkle
+from secagg.field import MAX_WIDTH, MIN_WIDTH
+from secagg.names import MaskedVector, SessionId, VectorSum
+
+MIN_CHUNK_LOG2: Final = 12
+MAX_CHUNK_LOG2: Final = 20
+
+MAX_FRAME: Final = 64 << 20
+"""Bytes no frame exceeds: 4 MiB of a chunk, 56 MiB of a History of 800 members."""
+
+_ENVELOPE: Final = b"\x00"
+_CHUNK: Final = b"\x01"
+_BLOB: Final = b"\x02"
+
+# Kind, sid, chunk index; and kind, hash, offset.
+_CHUNK_HEAD: Final = struct.Struct("<c32sI")
+_BLOB_HEAD: Final = struct.Struct("<c32sQ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks:
+    """How a vector is cut (spec 7.2).
+
+    Attributes:
+        length: M, the number of elements, at least 1.
+        width: w, bits per element, 16..32.
+        chunk_log2: a chunk has 2^chunk_log2 elements, 12..20; the last what remains.
+
+    Raises:
+        ParameterError: a value is out of its range, or there are 2^32 chunks or more.
+    """
+
+    length: int
+    width: int
+    chunk_log2: int
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check_range("length", self.length, 1, 1 << (32 + self.chunk_log2))
+        _check_range("width", self.width, MIN_WIDTH, MAX_WIDTH)
+        _check_range("chunk_log2", self.chunk_log2, MIN_CHUNK_LOG2, MAX_CHUNK_LOG2)
+
+    @property
+    def count(self) -> int:
+        """The number of chunks."""
+        return -(-self.length >> self.chunk_log2)
+
+    @property
+    def total_bytes(self) -> int:
+        """The size of all chunks: M elements at w bits, whole bytes."""
+        # A full chunk ends on a byte, so the parts add up to the whole.
+        return packing.packed_size(self.length, self.width)
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Return the elements [start, stop) of a chunk.
+
+        Raises:
+            LocalProtocolError: there is no such chunk.
+        """
+        if not 0 <= index < self.count:
+            raise errors.LocalProtocolError(f"no chunk {index} among {self.count}")
+        start = index << self.chunk_log2
+        return start, min(start + (1 << self.chunk_log2), self.length)
+
+    def size_bytes(self, index: int) -> int:
+        """Return the exact size of a packed chunk.
+
+        Raises:
+            LocalProtocolError: there is no such chunk.
+        """
+        start, stop = self.span(index)
+        return packing.packed_size(stop - start, self.width)
+
+
+def pack_chunk(y_u: MaskedVector, index: int, chunks: Chunks) -> bytes:
+    """Return chunk `index` of y_u, packed.
+
+    Args:
+        y_u: shape (chunks.length,).
+        index: which chunk.
+        chunks: how y_u is cut.
+
+    Raises:
+        LocalProtocolError: y_u has another length, or there is no such chunk.
+        ParameterError: an element is not below p.
+    """
+    if len(y_u) != chunks.length:
+        raise errors.LocalProtocolError(
+            f"the vector has {len(y_u)} elements, not {chunks.length}"
+        )
+    start, stop = chunks.span(index)
+    return packing.pack(y_u[start:stop], chunks.width)
+
+
+def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
+    """Return the elements of a chunk as received.
+
+    Returns:
+        Elements in [0, p), as many as the chunk has places.
+
+    Raises:
+        RemoteProtocolError: there is no such chunk (rule 7.1-2).
+        CodecError: it has another length (rule 7.1-3), padding bits that are not zero
+            (rule 7.1-4), or an element not below p (rule 7.1-5).
+    """
+    errors.require(
+        "7.1-2", index < chunks.count, f"chunk {index} of a vector of {chunks.count}"
+    )
+    start, stop = chunks.span(index)
+    return packing.unpack(chunk, stop - start, chunks.width)
+
+
+# --- the root (spec 7.3) ------------------------------------------------------
+
+
+class RootBuilder:
+    """The root over chunks that come one by one.
+
+    Its leaves are SHA-256(0x00 || sid || u32 index || packed chunk).
+    """
+
+    def __init__(self, sid: SessionId) -> None:
+        """Start with no chunk of session `sid`."""
+        self._sid = sid
+        self._tree = merkle.Tree()
+
+    @property
+    def count(self) -> int:
+        """The number of chunks so far."""
+        return self._tree.count
+
+    def add(self, index: int, chunk: bytes) -> None:
+        """Add the next chunk.
+
+        Raises:
+            LocalProtocolError: `index` is not the next one.
+        """
+        if index != self.count:
+            raise errors.LocalProtocolError(f"chunk {index} instead of {self.count}")
+        place = self._sid + index.to_bytes(4, "little")
+        self._tree.add(merkle.leaf_hash(place, chunk))
+
+    def root(self) -> bytes:
+        """Return the root over the chunks so far, 32 bytes.
+
+        Raises:
+            LocalProtocolError: there is none.
+        """
+        return self._tree.root()
+
+
+# --- the frames (spec 7.2) ----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeFrame:
+    """A message."""
+
+    envelope: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFrame:
+    """A packed chunk of the sender's y_u."""
+
+    sid: SessionId
+    index: int
+    chunk: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BlobFrame:
+    """A part of the blob with this SHA-256, from byte `offset` on."""
+
+    hash: bytes
+    offset: int
+    part: bytes = field(repr=False)
+
+
+Frame = EnvelopeFrame | ChunkFrame | BlobFrame
+
+
+def envelope_frame(envelope: bytes) -> bytes:
+    """Return the frame of an encoded envelope."""
+    return _ENVELOPE + envelope
+
+
+def chunk_frame(sid: SessionId, index: int, chunk: bytes) -> bytes:
+    """Return the frame of a packed chunk."""
+    return _CHUNK_HEAD.pack(_CHUNK, sid, index) + chunk
+
+
+def blob_frame(hash: bytes, offset: int, part: bytes) -> bytes:
+    """Return the frame of a part of a blob."""
+    return _BLOB_HEAD.pack(_BLOB, hash, offset) + part
+
+
+def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
+    """Return what a frame holds.
+
+    Args:
+        data: one websocket message as received.
+        max_size: the size expected now, in bytes.
+
+    Raises:
+        CodecError: it is larger, of no known kind, or holds nothing (rule 7.1-1).
+    """
+    errors.require(
+        "7.1-1",
+        len(data) <= max_size,
+        f"a frame of {len(data)} bytes exceeds {max_size}",
+        error=errors.CodecError,
+    )
+    kind = data[:1]
+    if kind == _ENVELOPE and len(data) > 1:
+        return EnvelopeFrame(data[1:])
+    if kind == _CHUNK and len(data) > _CHUNK_HEAD.size:
+        _, sid, index = _CHUNK_HEAD.unpack_from(data)
+        return ChunkFrame(sid, index, data[_CHUNK_HEAD.size :])
+    if kind == _BLOB and len(data) > _BLOB_HEAD.size:
+        _, digest, offset = _BLOB_HEAD.unpack_from(data)
+        return BlobFrame(digest, offset, data[_BLOB_HEAD.size :])
+    # Not through errors.require: there is nothing to go on with.
+    detail = f"{len(data)} bytes that begin with {kind.hex() or 'nothing'} are no frame"
+    raise errors.CodecError("7.1-1", detail)
+
+
+# --- the released vector (spec 7.5) -------------------------------------------
+
+
+def released_bytes(total: VectorSum) -> tuple[memoryview, int]:
+    """Return the released integer sum as bytes, and its width.
+
+    Args:
+        total: int64, shape (m,), m >= 1.
+
+    Returns:
+        m * width bytes, signed, little endian; width is 4 if all fit, else 8.
+    """
+    int32 = np.iinfo(np.int32)
+    fits = int32.min <= int(total.min()) and int(total.max()) <= int32.max
+    width = 4 if fits else 8
+    stored = np.ascontiguousarray(total, dtype=f"<i{width}")
+    return stored.data.cast("B"), width
+
+
+def released_sum(data: bytes, width: int, length: int) -> VectorSum:
+    """Return the integer sum that `released_bytes` wrote.
+
+    Args:
+        data: the blob as received.
+        width: bytes per coordinate, as the Result states: 4 or 8.
+        length: m, as the Manifest states.
+
+    Returns:
+        int64, shape (m,).
+
+    Raises:
+        RemoteProtocolError: the width is another, or the size not m * width (rule
+            4.8-2).
+    """
+    errors.require("4.8-2", width in {4, 8}, f"coordinates of {width} bytes")
+    errors.require(
+        "4.8-2",
+        len(data) == length * width,
+        f"{len(data)} bytes instead of {length} coordinates of {width} bytes",
+    )
+    return VectorSum(np.frombuffer(data, dtype=f"<i{width}").astype(np.int64))
+
+
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise errors.ParameterError(f"{name} = {value} is outside {low}..{high}")

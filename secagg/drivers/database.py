@@ -1,0 +1,141 @@
+"""A SQLite file that belongs to one process, every commit on the disk. Spec section 9.
+
+What must outlive a crash goes through here: a statement has reached stable storage when
+`execute` returns, and a second process is refused for as long as the first lives. The
+errors say what to do; what a damaged file means is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from secagg import errors
+
+Row = tuple[Any, ...]
+Value = int | float | str | bytes | None
+
+# The low byte of an extended error code is the code itself.
+_CODE_MASK: Final = 0xFF
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+
+_REMEDIES: Final = {
+    sqlite3.SQLITE_BUSY: (
+        "another process has it open: stop that one first, or give each its own"
+        " directory"
+    ),
+    sqlite3.SQLITE_FULL: "the disk is full: free some space and start again",
+    sqlite3.SQLITE_READONLY: "this account may not write it: correct its permissions",
+    sqlite3.SQLITE_CANTOPEN: (
+        "it cannot be opened: check the path, and that this account may write there"
+    ),
+}
+
+
+class Database:
+    """One SQLite file. Calls may come from any thread, one at a time."""
+
+    def __init__(
+        self, path: Path, schema: Sequence[str], *, version: int, if_damaged: str
+    ) -> None:
+        """Open or create the file, and keep it locked until `close`.
+
+        Args:
+            path: the file; its folder exists.
+            schema: the statements that make its tables.
+            version: of the schema, at least 1; kept in the file.
+            if_damaged: the remedy for a damaged file.
+
+        Raises:
+            StateError: another process has it open, it is damaged, it is of another
+                version, or this account may not use it.
+        """
+        self._path = path
+        self._if_damaged = if_damaged
+        self._connection = self._connect()
+        try:
+            self._lock()
+            self._settle(schema, version)
+        except errors.StateError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the database itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and let go of its lock."""
+        self._connection.close()
+
+    def execute(self, statement: str, *values: Value) -> list[Row]:
+        """Run one statement, commit it to the disk, and return its rows.
+
+        Raises:
+            StateError: it could not be done; nothing has changed.
+        """
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            # Without isolation level, each statement is a transaction of its own.
+            return sqlite3.connect(
+                self._path, timeout=0, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+
+    def _lock(self) -> None:
+        # Taken with the first write and kept, by this mode, until the file is closed.
+        self.execute("PRAGMA locking_mode = EXCLUSIVE")
+        # A commit to the write-ahead log is one append and one sync: with synchronous =
+        # FULL it outlives a power cut.
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute("PRAGMA synchronous = FULL")
+        self.execute("BEGIN IMMEDIATE")
+        self.execute("COMMIT")
+
+    def _settle(self, schema: Sequence[str], version: int) -> None:
+        """Make the tables of a new file; refuse a damaged or a foreign one."""
+        found = self.execute("PRAGMA quick_check(1)")
+        if found != [("ok",)]:
+            raise self._damaged(str(found[0][0]))
+        [(stored,)] = self.execute("PRAGMA user_version")
+        if stored not in {0, version}:
+            raise errors.StateError(
+                f"{self._path} was written by another version of secagg (format"
+                f" {stored}, this one has {version}): use that version, or another"
+                " directory"
+            )
+        for statement in schema:
+            self.execute(statement)
+        self.execute(f"PRAGMA user_version = {version}")
+
+    def _unusable(self, error: sqlite3.Error) -> errors.StateError:
+        # Absent where the module itself raised, as for a closed connection.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _CODE_MASK
+        if code in _DAMAGED:
+            return self._damaged(str(error))
+        remedy = _REMEDIES.get(code, str(error))
+        return errors.StateError(f"cannot use {self._path}: {remedy}")
+
+    def _damaged(self, what: str) -> errors.StateError:
+        return errors.StateError(
+            f"{self._path} is damaged ({what}): {self._if_damaged}"
+        )

@@ -9,15 +9,19 @@ a correct but forgetful ledger, and nothing in it can show that.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from secagg import errors
 from secagg.crypto import kdf
+from secagg.drivers.database import Database, Row
 from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import Adjacency, NoiseEvent
+
+_VERSION: Final = 1
+
+_REMEDY: Final = "restore it from a backup that holds every release"
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS charges (
@@ -53,10 +57,7 @@ class SqliteLedgerStore:
             StateError: another process has it open, or it is no ledger.
         """
         self._path = path
-        try:
-            self._connection = _open(path)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        self._database = Database(path, [_SCHEMA], version=_VERSION, if_damaged=_REMEDY)
         self._count = 0
         self._digest = b""
 
@@ -75,7 +76,7 @@ class SqliteLedgerStore:
 
     def close(self) -> None:
         """Close the file and let go of its lock."""
-        self._connection.close()
+        self._database.close()
 
     def load(self) -> tuple[Charge, ...]:
         """Return all charges in the order they were made.
@@ -83,17 +84,12 @@ class SqliteLedgerStore:
         Raises:
             StateError: a row is torn, edited, out of order or missing.
         """
-        try:
-            rows = self._connection.execute(_SELECT).fetchall()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-        count, digest = 0, b""
-        charges = []
-        for row in rows:
-            count += 1
-            charges.append(self._charge_of(row, count, digest))
+        charges: list[Charge] = []
+        digest = b""
+        for row in self._database.execute(_SELECT):
+            charges.append(self._charge_of(row, len(charges) + 1, digest))
             digest = row[-1]
-        self._count, self._digest = count, digest
+        self._count, self._digest = len(charges), digest
         return tuple(charges)
 
     def append(self, charge: Charge) -> None:
@@ -103,13 +99,10 @@ class SqliteLedgerStore:
             StateError: it could not be written; nothing may be published on it.
         """
         row = _row_of(charge, self._count + 1, self._digest)
-        try:
-            self._connection.execute(_INSERT, row)
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
+        self._database.execute(_INSERT, *row)
         self._count, self._digest = row[0], row[-1]
 
-    def _charge_of(self, row: _Row, number: int, previous: bytes) -> Charge:
+    def _charge_of(self, row: Row, number: int, previous: bytes) -> Charge:
         """Return what a row says, once it is shown to be what was written."""
         _, task_id, session_id, mechanism, z, sensitivity, adjacency, _ = row
         try:
@@ -131,38 +124,9 @@ class SqliteLedgerStore:
 
     def _damaged(self, number: int) -> errors.StateError:
         return errors.StateError(
-            f"privacy ledger {self._path}: charge {number} is damaged or missing;"
-            " restore the file from a backup that holds every release"
+            f"privacy ledger {self._path}: charge {number} is damaged or missing:"
+            f" {_REMEDY}"
         )
-
-    def _unusable(self, error: sqlite3.Error) -> errors.StateError:
-        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
-            return errors.StateError(
-                f"privacy ledger {self._path} is in use by another process: stop that"
-                " one first, a task has one aggregator"
-            )
-        return errors.StateError(f"privacy ledger {self._path} cannot be used: {error}")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Return a connection that holds the file's only lock and syncs every commit."""
-    connection = sqlite3.connect(
-        path, timeout=0, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        # A commit to the write-ahead log is one append and one sync; with synchronous =
-        # FULL it survives a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        # Takes the lock, which the exclusive mode then keeps.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_SCHEMA)
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def _row_of(charge: Charge, number: int, previous: bytes) -> _Row:

@@ -103,14 +103,11 @@ def test_the_ledger_keeps_its_account_over_a_restart(path):
         assert BudgetLedger(store, budgets).epsilon("heart") == spent
 
 
-def test_every_commit_is_synced(path):
-    with SqliteLedgerStore(path) as store:
-        (mode,) = store._connection.execute("PRAGMA synchronous").fetchone()
-    assert mode == 2  # FULL
-
-
 def test_a_second_writer_is_refused_while_the_first_is_open(path):
-    with SqliteLedgerStore(path), pytest.raises(errors.StateError, match="in use"):
+    with (
+        SqliteLedgerStore(path),
+        pytest.raises(errors.StateError, match="another process"),
+    ):
         SqliteLedgerStore(path)
 
 
@@ -165,24 +162,24 @@ def test_a_missing_charge_with_the_rest_renumbered_is_refused(filled):
 
 def test_a_file_that_is_no_database_is_refused(path):
     path.write_bytes(b"these are not the pages you are looking for" * 50)
-    with pytest.raises(errors.StateError, match="not a database"):
+    with pytest.raises(errors.StateError, match="backup that holds"):
         SqliteLedgerStore(path)
 
 
 def test_a_torn_file_is_refused(filled):
     data = filled.read_bytes()
     filled.write_bytes(data[: len(data) - 4096])
-    with pytest.raises(errors.StateError, match="cannot be used"):
+    with pytest.raises(errors.StateError, match="backup that holds"):
         load(filled)
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(errors.StateError, match="cannot be used"):
+    with pytest.raises(errors.StateError, match="cannot use"):
         SqliteLedgerStore(tmp_path / "nowhere" / "ledger.sqlite")
 
 
 def test_a_charge_that_cannot_be_written_is_refused(path):
     store = SqliteLedgerStore(path)
     store.close()
-    with pytest.raises(errors.StateError, match="cannot be used"):
+    with pytest.raises(errors.StateError, match="cannot use"):
         store.append(charge(1))

@@ -1,0 +1,96 @@
+"""A hospital's input: clip, saturate, round, and the extras behind it (spec 5).
+
+The vector is never held as a whole: any window of x_u is made when it is asked for, the
+same each time, so that memory stays at the update and a chunk can be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from secagg import errors, extras
+from secagg.crypto import transcript
+from secagg.entropy import Entropy
+from secagg.names import InputVector, SessionId
+from secagg.params import SATURATED, WEIGHT, Parameters
+from secagg.quantize import FloatArray, QuantizedUpdate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contribution:
+    """One silo's x_u: m coordinates, then the limbs of the extras.
+
+    Attributes:
+        params: the session's.
+        coordinates: the quantized update.
+        tail: the limbs, uint32, shape (M - m,).
+    """
+
+    params: Parameters
+    coordinates: QuantizedUpdate = field(repr=False)
+    tail: InputVector = field(repr=False)
+
+    def window(self, start: int, stop: int) -> InputVector:
+        """Return x_u[start:stop] mod p, uint32; 0 <= start <= stop <= M."""
+        m, p = self.params.m, self.params.p
+        head = self.coordinates.chunk(min(start, m), min(stop, m), p)
+        if stop <= m:
+            return head
+        tail = self.tail[max(start - m, 0) : stop - m]
+        return InputVector(np.concatenate([head, tail]))
+
+
+def contribution(
+    update: FloatArray,
+    *,
+    weight: int,
+    values: Mapping[str, int],
+    params: Parameters,
+    sid: SessionId,
+    entropy: Entropy,
+) -> Contribution:
+    """Prepare one silo's input for one session.
+
+    Args:
+        update: finite, shape (m,).
+        weight: w_u in 1..w_max; 1 for uniform weighting.
+        values: the declared extras, by name.
+        params: the session's.
+        sid: the session; salts the rounding key.
+        entropy: draws ``round``, the rounding seed (rule 5-3).
+
+    Raises:
+        InputError: the update, the weight or an extra is not within its range (rules
+            5-1, 5-2); nothing was sent.
+    """
+    check_weight(weight, params)
+    key = transcript.rounding_key(sid, entropy.draw("round", 32))
+    coordinates = QuantizedUpdate(
+        update, params.scale, weight=weight / params.max_weight, rounding_key=key
+    )
+    derived = {extra.name for extra in params.extras} - {
+        extra.name for extra in params.declared_extras
+    }
+    known = {
+        WEIGHT: lambda: weight,
+        SATURATED: coordinates.saturated,
+    }
+    complete = {**values, **{name: known[name]() for name in derived}}
+    tail = extras.encode(complete, params)
+    return Contribution(params=params, coordinates=coordinates, tail=tail)
+
+
+def check_weight(weight: int, params: Parameters) -> None:
+    """Check that 1 <= w_u <= w_max (rule 5-2).
+
+    Raises:
+        InputError: it is not.
+    """
+    if not 1 <= weight <= params.max_weight:
+        raise errors.InputError(
+            f"weight {weight} is not in 1..{params.max_weight} (the session's "
+            f"{params.weighting} weighting)"
+        )

@@ -1,0 +1,129 @@
+"""What is hashed and what is signed (spec 3.4, 3.5, 3.7, 4.8, 8).
+
+One function per derived hash, with the labels of the spec's table. Everything that is
+signed in a session covers sid, and through h1, h2, h3 all that was agreed before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from secagg.crypto.kdf import digest, hkdf, lp
+from secagg.names import PeerId, SessionId
+
+LINK_START = bytes(32)
+"""The head of a task's chain before its first Result (spec 4.8)."""
+
+
+def session_id(manifest_body: bytes) -> SessionId:
+    """Return sid = H("secagg/1/sid", body of the Manifest)."""
+    return SessionId(digest("secagg/1/sid", manifest_body))
+
+
+def h1(sid: SessionId, key_list_body: bytes) -> bytes:
+    """Return the transcript that fixes U1 and its keys."""
+    return digest("secagg/1/h1", sid, key_list_body)
+
+
+def h2(h1_: bytes, dealer_list_body: bytes) -> bytes:
+    """Return the transcript that fixes U2."""
+    return digest("secagg/1/h2", h1_, dealer_list_body)
+
+
+def h3(h2_: bytes, input_list_body: bytes) -> bytes:
+    """Return the transcript that fixes U3; votes and releases are signed under it."""
+    return digest("secagg/1/h3", h2_, input_list_body)
+
+
+def connection(nonce_s: bytes, nonce_u: bytes) -> bytes:
+    """Return hc, the transcript of one proved connection (spec 8)."""
+    return digest("secagg/1/connection", nonce_s, nonce_u)
+
+
+def link(previous: bytes, sid: SessionId, h3_: bytes, result_body: bytes) -> bytes:
+    """Return the next head of the task's chain (spec 4.8)."""
+    result_hash = hashlib.sha256(result_body).digest()
+    return digest("secagg/1/link", previous, sid, h3_, result_hash)
+
+
+def signing_input(
+    type_: str, sid: SessionId, sender: str, receiver: str, h: bytes, body: bytes
+) -> bytes:
+    """Return the bytes an envelope's signature covers (spec 3.4)."""
+    return lp(
+        b"secagg/1/sig",
+        type_.encode("ascii"),
+        sid,
+        sender.encode("ascii"),
+        receiver.encode("ascii"),
+        h,
+        hashlib.sha256(body).digest(),
+    )
+
+
+def b_commitment(sid: SessionId, u: PeerId, b_u: bytes) -> bytes:
+    """Return B_u, which AdvertiseKeys publishes."""
+    return digest("secagg/1/b-commit", sid, u.encode("ascii"), b_u)
+
+
+def share_commitments(
+    sid: SessionId, u: PeerId, v: PeerId, share_b: bytes, share_s: bytes
+) -> tuple[bytes, bytes]:
+    """Return (com^b, com^s) of the shares that u deals to v; 32 bytes each."""
+    names = (u.encode("ascii"), v.encode("ascii"))
+    return (
+        digest("secagg/1/com-b", sid, *names, share_b),
+        digest("secagg/1/com-s", sid, *names, share_s),
+    )
+
+
+def channel_key(
+    sid: SessionId, agreed: bytes, u: PeerId, v: PeerId, c_pk_u: bytes, c_pk_v: bytes
+) -> bytes:
+    """Return enc_{u->v}: the key under which u seals v's shares."""
+    info = lp(b"secagg/1/enc", u.encode("ascii"), v.encode("ascii"), c_pk_u, c_pk_v)
+    return hkdf(agreed, sid, info)
+
+
+def pair_seed(
+    sid: SessionId, agreed: bytes, u: PeerId, v: PeerId, s_pk_u: bytes, s_pk_v: bytes
+) -> bytes:
+    """Return s_uv; the same for (u, v) and (v, u)."""
+    (a, pk_a), (b, pk_b) = sorted([(u, s_pk_u), (v, s_pk_v)])
+    info = lp(b"secagg/1/pair", a.encode("ascii"), b.encode("ascii"), pk_a, pk_b)
+    return hkdf(agreed, sid, info)
+
+
+def pair_mask_key(sid: SessionId, s_uv: bytes) -> bytes:
+    """Return the PRG key of a pair mask."""
+    return hkdf(s_uv, sid, b"secagg/1/prg-pair")
+
+
+def self_mask_key(sid: SessionId, b_u: bytes) -> bytes:
+    """Return the PRG key of a self mask."""
+    return hkdf(b_u, sid, b"secagg/1/prg-self")
+
+
+def rounding_key(sid: SessionId, seed: bytes) -> bytes:
+    """Return the PRG key of stochastic rounding, from a local 32-byte seed."""
+    return hkdf(seed, sid, b"secagg/1/round")
+
+
+def noise_key(sid: SessionId, seed: bytes) -> bytes:
+    """Return the PRG key of the noise, from the aggregator's journaled seed."""
+    return hkdf(seed, sid, b"secagg/1/noise")
+
+
+def share_context(
+    sid: SessionId, u: PeerId, v: PeerId, h1_: bytes, com_b: bytes, com_s: bytes
+) -> bytes:
+    """Return the AD of a sealed share (spec 3.6)."""
+    return lp(
+        b"secagg/1/share",
+        sid,
+        u.encode("ascii"),
+        v.encode("ascii"),
+        h1_,
+        com_b,
+        com_s,
+    )

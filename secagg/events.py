@@ -1,0 +1,261 @@
+"""What goes into the machines and what comes out (spec 4).
+
+A driver feeds one event at a time to `Client.handle` or `Server.handle` and carries out
+the effects in the order they are returned: `Persist` before `Send` means on stable
+storage first. Vectors never pass through here; `MaskVector` and `OpenSum` go out with
+the seeds, and roots and sums come back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from secagg.engine import MaskSeed
+from secagg.messages import Envelope, Manifest, Ready, Result
+from secagg.names import PeerId, Round, SessionId
+
+# --- events ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputReady:
+    """Client: training on the model of a round is done; say Ready (spec 8)."""
+
+    task_id: str
+    round_no: int
+    model_hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadAdvanced:
+    """Client: the driver walked the missing links of a task up to `head`."""
+
+    task_id: str
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """An envelope came in; `peer` is the identity proved on its connection."""
+
+    peer: PeerId
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorMasked:
+    """Client: all chunks of y_u were stored by S; `root` is theirs (spec 7.3)."""
+
+    sid: SessionId
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorStored:
+    """Server: the last chunk of `peer` is on stable storage; `root` is theirs."""
+
+    peer: PeerId
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumOpened:
+    """Server: masks are off and the release pipeline has spoken (spec 10)."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    """Server: the time for `round` is over."""
+
+    round: Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """Our own side ends the session (code 0-1, or 0-2 for an internal error)."""
+
+    code: str
+    reason: str
+
+
+ClientEvent = InputReady | HeadAdvanced | Received | VectorMasked | Stopped
+ServerEvent = Received | VectorStored | SumOpened | DeadlinePassed | Stopped
+
+# --- effects --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Send the envelope to `receiver` (client: to S; server: to one member)."""
+
+    receiver: PeerId
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SayReady:
+    """Client: say Ready on this connection, and on each new one (spec 8)."""
+
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistJoined:
+    """Client: make durable that this round and attempt was joined (spec 4.1-9)."""
+
+    task_id: str
+    round_no: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistReleased:
+    """Client: make durable that shares go out in this round (spec 4.1-8)."""
+
+    task_id: str
+    round_no: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistHead:
+    """Client: make the new head of the task's chain durable (spec 4.8)."""
+
+    task_id: str
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """Server: append the accepted event to the session's journal (spec 9-3)."""
+
+    event: ServerEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskVector:
+    """Client: quantize, mask and upload; answer with VectorMasked (spec 4.5).
+
+    `seeds` and `signs` pair up: y_u = x_u + sum of sign * PRG(seed) mod p.
+    """
+
+    sid: SessionId
+    seeds: tuple[MaskSeed, ...] = field(repr=False)
+    signs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopUpload:
+    """Client: the upload is of no use any more."""
+
+    sid: SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSum:
+    """Server: add the stored y_u of U3 and the signed masks; answer SumOpened.
+
+    Attributes:
+        u3: whose vectors are summed, sorted.
+        seeds, signs: the sum of sign * PRG(seed) takes every mask off.
+    """
+
+    u3: tuple[PeerId, ...]
+    seeds: tuple[MaskSeed, ...] = field(repr=False)
+    signs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Server: `peer` broke `rule` and takes no further part in the session."""
+
+    peer: PeerId
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """Either side: a message of `peer` was not for now; nothing changed.
+
+    `rule` is 8-6 for one outside the session, 3.4-8 for one of a dropped member, and
+    3.4-6 for one that came too late for its phase.
+    """
+
+    peer: PeerId
+    type: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDeadline:
+    """Server: raise DeadlinePassed(round) after so many milliseconds."""
+
+    round: Round
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Client: the session of this manifest began."""
+
+    sid: SessionId
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """Either side: the session has its Result; secrets are gone.
+
+    Attributes:
+        included: client only: whether this silo's own input is in U3.
+        link: the new head of the task's chain.
+    """
+
+    sid: SessionId
+    manifest: Manifest
+    result: Result
+    link: bytes
+    sets: dict[str, tuple[PeerId, ...]]
+    included: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aborted:
+    """Either side: the session ended without a sum.
+
+    Attributes:
+        code: the rule that ended it.
+        retry: client: the update may enter another attempt of the round
+            (nothing was released); server: another attempt is allowed.
+        missing: members that were silent or dropped, sorted.
+        culprits: members with proof against them, sorted.
+        sets: the U-sets that were fixed, by name (``u1`` ...).
+    """
+
+    sid: SessionId
+    code: str
+    detail: str
+    retry: bool
+    missing: tuple[PeerId, ...] = ()
+    culprits: tuple[PeerId, ...] = ()
+    sets: dict[str, tuple[PeerId, ...]] = field(default_factory=dict)
+
+
+ClientEffect = (
+    Send
+    | SayReady
+    | Ignored
+    | PersistJoined
+    | PersistReleased
+    | PersistHead
+    | Joined
+    | MaskVector
+    | StopUpload
+    | Completed
+    | Aborted
+)
+ServerEffect = (
+    Send | Journal | OpenSum | Drop | Ignored | SetDeadline | Completed | Aborted
+)

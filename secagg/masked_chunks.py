@@ -1,0 +1,77 @@
+"""y_u chunk by chunk, and the sum back, chunk by chunk (spec 4.5, 4.8, 7).
+
+Memory is a chunk here, whatever the model's size and however many silos there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from secagg import field, packing, vector
+from secagg.contribution import Contribution
+from secagg.engine import MaskEngine, MaskSeed
+from secagg.names import VectorSum
+from secagg.params import Parameters
+from secagg.vector import Chunks
+
+
+def chunks_of(params: Parameters) -> Chunks:
+    """Return how a vector of this session is cut (spec 7.2)."""
+    return Chunks(
+        length=params.total_length, width=params.width, chunk_log2=params.chunk_log2
+    )
+
+
+def masked_chunk(
+    x_u: Contribution,
+    seeds: Sequence[MaskSeed],
+    signs: Sequence[int],
+    *,
+    index: int,
+    engine: MaskEngine,
+) -> bytes:
+    """Return one packed chunk of y_u = x_u + sum of sign * PRG(seed) mod p.
+
+    The same arguments give the same bytes, so a chunk can be sent again after a
+    reconnect without having been kept (rule 4.5-6).
+    """
+    chunks = chunks_of(x_u.params)
+    start, stop = chunks.span(index)
+    y_u = np.array(x_u.window(start, stop), dtype=np.uint32)
+    engine.accumulate(y_u, seeds, signs, start, stop)
+    return packing.pack(y_u, chunks.width)
+
+
+def opened_chunk(
+    stored: Iterable[bytes],
+    seeds: Sequence[MaskSeed],
+    signs: Sequence[int],
+    *,
+    index: int,
+    params: Parameters,
+    engine: MaskEngine,
+) -> VectorSum:
+    """Return one chunk of the opened integer sum.
+
+    Args:
+        stored: that chunk of y_u for every u of U3, packed, in any order.
+        seeds: of the masks to take off.
+        signs: their signs.
+        index: which chunk.
+        params: the session's.
+        engine: of the session's width.
+
+    Raises:
+        CodecError: rules 7.1-3 to 7.1-5, a stored chunk is damaged.
+    """
+    chunks = chunks_of(params)
+    start, stop = chunks.span(index)
+    # Below n * p <= 2^12 * 2^32: far from 2^64.
+    total = np.zeros(stop - start, dtype=np.uint64)
+    for chunk in stored:
+        total += vector.check_chunk(chunk, index, chunks)
+    acc = (total % np.uint64(params.p)).astype(np.uint32)
+    engine.accumulate(acc, seeds, signs, start, stop)
+    return VectorSum(field.centre(acc, params.p))

@@ -1,0 +1,249 @@
+"""The parameters of a session and everything derived from them (spec 2.2).
+
+Built once from a Manifest; checked when built. What follows from n, c and the vector's
+shape is computed here by both sides and is never sent: quorum, threshold, floor, field
+width, limb size. That the sum cannot overflow is proved here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from secagg import errors
+from secagg.field import narrowest_width, prime
+from secagg.messages import Extra, Manifest, NoiseTerms
+from secagg.names import PeerId
+from secagg.quantize import Scale
+
+WEIGHT = "weight"
+SATURATED = "saturated"
+MAX_EXTRAS = 64
+MAX_LENGTH = 1 << 40
+MAX_WEIGHT = 1 << 31
+MAX_DURATION_MS = 86_400_000
+EXTRA_BOUND = 1 << 62
+ADJACENCIES = ("zero-out", "replace-one")
+_EXTRA_NAME = re.compile(r"[a-z0-9_]{1,32}")
+
+
+def quorum(n: int, c: int) -> int:
+    """Return q = floor((n + c) / 2) + 1, on n and never on |U1| (spec 2.2)."""
+    return (n + c) // 2 + 1
+
+
+def input_floor(n: int, c: int) -> int:
+    """Return the least |U3| that may be opened: max(q, 3, c + 2) (spec 2.2)."""
+    return max(quorum(n, c), 3, c + 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limbs:
+    """Where one extra coordinate lies in the vector (spec 2.2, 5)."""
+
+    extra: Extra
+    start: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A Manifest's parameters, checked, with everything derived.
+
+    Build it with `Parameters.of(manifest)`; a value out of its range raises there.
+    """
+
+    members: tuple[PeerId, ...]
+    c: int
+    scale: Scale
+    declared_extras: tuple[Extra, ...]
+    weighting: str
+    max_weight: int
+    chunk_log2: int
+    dp: NoiseTerms | None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Parameters:
+        """Check a Manifest's parameters and derive the rest.
+
+        Raises:
+            RemoteProtocolError: rules 2.2-1 to 2.2-9.
+        """
+        check_ranges(manifest)
+        scale = Scale(
+            bits=manifest.bits,
+            clip=manifest.clip,
+            coordinate_range=manifest.range,
+            length=manifest.length,
+        )
+        params = cls(
+            members=tuple(member.peer for member in manifest.members),
+            c=manifest.corruption_bound,
+            scale=scale,
+            declared_extras=manifest.extras,
+            weighting=manifest.weighting,
+            max_weight=manifest.max_weight,
+            chunk_log2=manifest.chunk_log2,
+            dp=manifest.dp,
+        )
+        params._prove_no_overflow()
+        return params
+
+    def _prove_no_overflow(self) -> None:
+        bound = self.n * self.scale.x_max
+        fits = bound <= (prime(32) - 1) // 2
+        detail = f"n * x_max = {bound} does not fit any width: lower n or bits"
+        errors.require("2.2-5", fits and self.limb_bits >= 1, detail)
+
+    @property
+    def n(self) -> int:
+        """Members of the Manifest, |U0|."""
+        return len(self.members)
+
+    @property
+    def m(self) -> int:
+        """Coordinates of the update, without the extras."""
+        return self.scale.length
+
+    @property
+    def q(self) -> int:
+        """Votes that certify, and the least |U1| and |U2|."""
+        return quorum(self.n, self.c)
+
+    @property
+    def t(self) -> int:
+        """Shares that rebuild a secret; equals q on the complete graph."""
+        return self.q
+
+    @property
+    def floor(self) -> int:
+        """The least |U3| that may be opened."""
+        return input_floor(self.n, self.c)
+
+    @property
+    def tolerated(self) -> int:
+        """Members that may fall silent, d = n - floor."""
+        return self.n - self.floor
+
+    @cached_property
+    def width(self) -> int:
+        """w, bits per element on the wire: (p_w - 1)/2 >= n * x_max."""
+        return narrowest_width(self.n * self.scale.x_max)
+
+    @cached_property
+    def p(self) -> int:
+        """The field's prime p_w."""
+        return prime(self.width)
+
+    @cached_property
+    def limb_bits(self) -> int:
+        """L, the largest with n * 2^L <= (p - 1)/2: a limb's sum cannot wrap."""
+        return ((self.p - 1) // 2 // self.n).bit_length() - 1
+
+    @cached_property
+    def extras(self) -> tuple[Extra, ...]:
+        """The declared extras, then ``weight`` and ``saturated`` where they apply."""
+        derived = list(self.declared_extras)
+        if self.weighting == "weighted":
+            derived.append(Extra(name=WEIGHT, low=0, high=self.max_weight))
+        if self.scale.coordinate_range < self.scale.clip:
+            derived.append(Extra(name=SATURATED, low=0, high=self.m))
+        return tuple(derived)
+
+    @cached_property
+    def limbs(self) -> tuple[Limbs, ...]:
+        """The place of every extra, after the m coordinates."""
+        places: list[Limbs] = []
+        start = self.m
+        for extra in self.extras:
+            span = (extra.high - extra.low).bit_length()
+            count = max(1, -(-span // self.limb_bits))
+            places.append(Limbs(extra, start, count))
+            start += count
+        return tuple(places)
+
+    @cached_property
+    def total_length(self) -> int:
+        """M: coordinates and limbs together, the length of y_u."""
+        return self.m + sum(place.count for place in self.limbs)
+
+    @property
+    def noised_extra_ranges(self) -> tuple[int, ...]:
+        """High - low of every extra, for the sensitivity (rule 10-2)."""
+        return tuple(extra.high - extra.low for extra in self.extras)
+
+    def x_of(self, peer: PeerId) -> int:
+        """Return the Shamir coordinate 1 + index of `peer` in U0 (spec 4.3)."""
+        return 1 + self.members.index(peer)
+
+
+def check_ranges(manifest: Manifest) -> None:
+    """Check rules 2.2-1 to 2.2-4 and 2.2-6 to 2.2-9.
+
+    Raises:
+        RemoteProtocolError: the first rule that is broken, with the value.
+    """
+    n, c = len(manifest.members), manifest.corruption_bound
+    errors.require(
+        "2.2-1",
+        n >= 3 and c >= 0 and n > 3 * c,
+        f"n = {n}, c = {c}: need n > 3c, n >= 3",
+    )
+    shape = 1 <= manifest.length <= MAX_LENGTH and 12 <= manifest.chunk_log2 <= 20
+    errors.require(
+        "2.2-2", shape, f"m = {manifest.length}, chunk_log2 = {manifest.chunk_log2}"
+    )
+    _check_scale(manifest)
+    _check_extras(manifest.extras)
+    weights = (manifest.weighting == "uniform" and manifest.max_weight == 1) or (
+        manifest.weighting == "weighted" and 1 <= manifest.max_weight <= MAX_WEIGHT
+    )
+    errors.require(
+        "2.2-6", weights, f"weighting {manifest.weighting}, w_max {manifest.max_weight}"
+    )
+    known = (manifest.graph, manifest.keystream) == ("complete", "chacha20")
+    errors.require(
+        "2.2-7",
+        known and manifest.rotation is None,
+        f"graph {manifest.graph}, keystream {manifest.keystream} or a rotation is not "
+        "supported by secagg/1",
+    )
+    _check_noise(manifest.dp)
+    durations = manifest.durations
+    ranged = all(1 <= duration <= MAX_DURATION_MS for duration in durations)
+    errors.require("2.2-9", len(durations) == 7 and ranged, f"durations {durations}")
+
+
+def _check_scale(manifest: Manifest) -> None:
+    bits, clip, radius = manifest.bits, manifest.clip, manifest.range
+    ordered = 8 <= bits <= 24 and math.isfinite(clip) and 0 < radius <= clip
+    ranged = ordered and all(
+        2.0**-900 <= value <= 2.0**900 for value in (clip, radius, clip / radius)
+    )
+    errors.require("2.2-3", ranged, f"bits {bits}, clip {clip}, range {radius}")
+
+
+def _check_extras(extras: tuple[Extra, ...]) -> None:
+    names = [extra.name for extra in extras]
+    named = all(_EXTRA_NAME.fullmatch(name) for name in names)
+    free = len(set(names)) == len(names) and not {WEIGHT, SATURATED} & set(names)
+    ranged = all(-EXTRA_BOUND <= e.low <= e.high <= EXTRA_BOUND for e in extras)
+    errors.require(
+        "2.2-4",
+        len(extras) <= MAX_EXTRAS and named and free and ranged,
+        f"extras {names} are not at most {MAX_EXTRAS} distinct names with low <= high",
+    )
+
+
+def _check_noise(dp: NoiseTerms | None) -> None:
+    if dp is None:
+        return
+    ranged = math.isfinite(dp.noise_multiplier) and dp.noise_multiplier > 0
+    known = dp.mechanism == "discrete-gaussian" and dp.adjacency in ADJACENCIES
+    errors.require(
+        "2.2-8",
+        known and ranged and 0 < dp.delta < 1,
+        f"dp {dp.mechanism}, z = {dp.noise_multiplier}, {dp.adjacency}, {dp.delta}",
+    )

@@ -1,0 +1,85 @@
+"""A hospital's own floors: what it agrees to whatever the aggregator asks (spec 4.1-5).
+
+The defaults are the consortium's usual ones; a hospital may only be made stricter or
+laxer by its own configuration, never by a message.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from secagg import errors
+from secagg.messages import Manifest
+from secagg.params import input_floor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a Manifest must satisfy before this hospital joins.
+
+    Attributes:
+        tasks: task ids it takes part in; None allows any.
+        min_members: the least n.
+        corruption_bound: the least c; 1 needs n >= 4, and n = 3 needs 0.
+        min_inputs: the least |U3| that the Manifest's n and c may lead to.
+        max_clip: the greatest clip norm C; None allows any.
+        min_bits: the least b.
+        weightings: which of ``uniform`` and ``weighted`` it accepts.
+        max_weight: the greatest w_max of a weighted mean.
+        min_noise_multiplier: 0 accepts a sum without noise; above 0 the Manifest must
+            announce at least so much.
+        max_length: the greatest m.
+    """
+
+    tasks: frozenset[str] | None = None
+    min_members: int = 4
+    corruption_bound: int = 1
+    min_inputs: int = 3
+    max_clip: float | None = None
+    min_bits: int = 8
+    weightings: frozenset[str] = frozenset({"uniform", "weighted"})
+    max_weight: int = 1 << 31
+    min_noise_multiplier: float = 0.0
+    max_length: int = 1 << 40
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuse a Manifest below any floor.
+
+        Raises:
+            RemoteProtocolError: rule 4.1-5, with both values.
+        """
+        n, c = len(manifest.members), manifest.corruption_bound
+        inputs = input_floor(n, c)
+        task, tasks = manifest.task_id, self.tasks
+        _demand(
+            tasks is None or task in tasks, f"task {task} is not in the policy's tasks"
+        )
+        _demand(
+            n >= self.min_members, f"n = {n} is below min_members {self.min_members}"
+        )
+        bound = self.corruption_bound
+        _demand(c >= bound, f"c = {c} is below corruption_bound {bound}")
+        least = self.min_inputs
+        _demand(inputs >= least, f"|U3| may be {inputs}, below min_inputs {least}")
+        self._check_numbers(manifest)
+
+    def _check_numbers(self, manifest: Manifest) -> None:
+        clip, limit = manifest.clip, self.max_clip
+        _demand(limit is None or clip <= limit, f"clip {clip} exceeds max_clip {limit}")
+        bits = manifest.bits
+        _demand(bits >= self.min_bits, f"bits {bits} is below min_bits {self.min_bits}")
+        kind = manifest.weighting
+        _demand(kind in self.weightings, f"weighting {kind} is not in weightings")
+        weight = manifest.max_weight
+        _demand(weight <= self.max_weight, f"w_max {weight} exceeds {self.max_weight}")
+        z = 0.0 if manifest.dp is None else manifest.dp.noise_multiplier
+        floor = self.min_noise_multiplier
+        _demand(
+            z >= floor, f"noise multiplier {z} is below min_noise_multiplier {floor}"
+        )
+        m = manifest.length
+        _demand(m <= self.max_length, f"m = {m} exceeds max_length {self.max_length}")
+
+
+def _demand(condition: bool, detail: str) -> None:
+    errors.require("4.1-5", condition, f"{detail} (this hospital's policy)")

@@ -1,0 +1,68 @@
+"""Consistency: q members vote on one h3, so at most one U3 is certified (spec 4.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from secagg import errors
+from secagg.messages import Certificate, Consistency, SignedVote
+from secagg.names import PeerId, SessionId
+from secagg.params import Parameters
+from secagg.roster import Roster
+from secagg.rounds.advertise_keys import check_size, check_sorted_within
+from secagg.signing import signed_by
+
+
+def server_accept(message: Consistency, *, h3: bytes, voter: PeerId) -> None:
+    """Check that a vote names h3.
+
+    Raises:
+        RemoteProtocolError: rule 4.6-1.
+    """
+    errors.require("4.6-1", message.h3 == h3, "the vote names another h3", [voter])
+
+
+def server_certificate(
+    votes: Mapping[PeerId, bytes], params: Parameters
+) -> Certificate:
+    """Close the round: the votes that arrived.
+
+    Raises:
+        RemoteProtocolError: rule 4.6-4, fewer than q.
+    """
+    check_size("4.6-4", "U4", len(votes), params.q)
+    rows = tuple(SignedVote(peer=u, signature=votes[u]) for u in sorted(votes))
+    return Certificate(votes=rows)
+
+
+def check_certificate(
+    certificate: Certificate,
+    *,
+    h3: bytes,
+    sid: SessionId,
+    voters: Sequence[PeerId],
+    quorum: int,
+    roster: Roster,
+    aggregator: PeerId,
+) -> None:
+    """Check that q members of `voters` voted for h3.
+
+    Raises:
+        RemoteProtocolError: rules 4.6-2 to 4.6-4.
+    """
+    peers = [vote.peer for vote in certificate.votes]
+    check_sorted_within("4.6-2", "voters", peers, set(voters))
+    for vote in certificate.votes:
+        genuine = signed_by(
+            roster.member(vote.peer).key,
+            vote.signature,
+            Consistency(h3=h3),
+            sender=vote.peer,
+            receiver=aggregator,
+            sid=sid,
+            h=h3,
+        )
+        errors.require(
+            "4.6-3", genuine, f"{vote.peer} did not vote for the h3 of this client"
+        )
+    check_size("4.6-4", "votes", len(peers), quorum)

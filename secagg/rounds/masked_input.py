@@ -1,0 +1,119 @@
+"""MaskedInput: who masked with what, and whose vector is in the sum (spec 4.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from secagg import errors
+from secagg.crypto import agree, transcript
+from secagg.engine import MaskSeed
+from secagg.masking import Mask, own_masks
+from secagg.messages import InputList, MaskedInput, SignedRoot
+from secagg.names import PeerId, SessionId
+from secagg.params import Parameters
+from secagg.roster import Roster
+from secagg.rounds.advertise_keys import KeyBook, check_size, check_sorted_within
+from secagg.rounds.share_keys import Party
+from secagg.shamir import scalar_to_bytes
+from secagg.signing import signed_by
+
+
+def client_masks(party: Party, book: KeyBook, u2: Sequence[PeerId]) -> tuple[Mask, ...]:
+    """Return the masks of y_u: the self mask and one pair mask for each of U2.
+
+    Pre: the client is in U2.
+    """
+    seeds = {
+        v: transcript.pair_seed(
+            party.sid,
+            agree.shared_secret(party.keys.s, book.keys[v].s_pk),
+            party.me,
+            v,
+            party.keys.s.public,
+            book.keys[v].s_pk,
+        )
+        for v in u2
+        if v != party.me
+    }
+    return own_masks(party.sid, party.me, scalar_to_bytes(party.keys.b_u), seeds)
+
+
+def split(masks: Sequence[Mask]) -> tuple[tuple[MaskSeed, ...], tuple[int, ...]]:
+    """Return seeds and signs apart, as the engine takes them."""
+    return tuple(mask.seed for mask in masks), tuple(mask.sign for mask in masks)
+
+
+def server_accept(*, stated: bytes, stored: bytes, peer: PeerId) -> None:
+    """Check that the root a member stated is that of the chunks it sent.
+
+    Raises:
+        RemoteProtocolError: rule 4.5-1.
+    """
+    errors.require(
+        "4.5-1",
+        stated == stored,
+        f"the root that {peer} states is not that of the chunks it sent",
+        [peer],
+    )
+
+
+def server_input_list(
+    inputs: Mapping[PeerId, SignedRoot], params: Parameters
+) -> InputList:
+    """Close the round: L3 of those whose vector is complete.
+
+    Raises:
+        RemoteProtocolError: rule 4.5-5, |U3| below the floor.
+    """
+    check_size("4.5-5", "U3", len(inputs), params.floor)
+    return InputList(entries=tuple(inputs[peer] for peer in sorted(inputs)))
+
+
+def client_accept_input_list(
+    message: InputList,
+    *,
+    me: PeerId,
+    own_root: bytes | None,
+    u2: Sequence[PeerId],
+    sid: SessionId,
+    h2: bytes,
+    params: Parameters,
+    roster: Roster,
+    aggregator: PeerId,
+) -> tuple[PeerId, ...]:
+    """Check L3, every statement in it, and return U3.
+
+    Args:
+        message: L3.
+        me: this client.
+        own_root: the root it stated, None if it stated none.
+        u2: U2; sid, h2: the session and its transcript.
+        sid: the session.
+        h2: the transcript the statements are signed under.
+        params: for the floor.
+        roster: for the members' keys.
+        aggregator: whom the statements are addressed to.
+
+    Raises:
+        RemoteProtocolError: rules 4.5-2 to 4.5-5.
+    """
+    u3 = [entry.peer for entry in message.entries]
+    check_sorted_within("4.5-2", "U3", u3, set(u2))
+    for entry in message.entries:
+        genuine = signed_by(
+            roster.member(entry.peer).key,
+            entry.signature,
+            MaskedInput(root=entry.root),
+            sender=entry.peer,
+            receiver=aggregator,
+            sid=sid,
+            h=h2,
+        )
+        errors.require("4.5-3", genuine, f"{entry.peer} did not sign this root")
+        errors.require(
+            "4.5-4",
+            entry.peer != me or entry.root == own_root,
+            f"the root listed for {me} is not the one it stated",
+        )
+    check_size("4.5-5", "U3", len(u3), params.floor)
+    return tuple(u3)

@@ -1,0 +1,94 @@
+"""Result: what came out, and the chain it becomes a link of (spec 4.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from secagg import codec, errors
+from secagg.crypto import transcript
+from secagg.messages import (
+    Certificate,
+    Manifest,
+    NoiseRecord,
+    NoiseTerms,
+    PastRound,
+    Result,
+)
+from secagg.names import PeerId
+from secagg.params import quorum
+from secagg.roster import Roster
+from secagg.rounds.consistency import check_certificate
+from secagg.rounds.manifest import check_members
+from secagg.signing import open_envelope
+
+
+def client_accept(message: Result, *, u3: Sequence[PeerId], manifest: Manifest) -> None:
+    """Check a Result against the latched U3 and the Manifest.
+
+    Raises:
+        RemoteProtocolError: rules 4.8-1 to 4.8-3.
+    """
+    errors.require(
+        "4.8-1", message.u3 == tuple(u3), "the Result names another U3 than was latched"
+    )
+    if message.vector is not None:
+        size, width = message.vector.size, message.vector.width
+        exact = width in {4, 8} and size == width * manifest.length
+        errors.require("4.8-2", exact, f"a vector of {size} bytes, {width} each")
+    released = message.status == "released"
+    _check_noise(message.dp, manifest.dp if released else None)
+
+
+def _check_noise(noise: NoiseRecord | None, terms: NoiseTerms | None) -> None:
+    said = None if noise is None else (noise.mechanism, noise.noise_multiplier)
+    asked = None if terms is None else (terms.mechanism, terms.noise_multiplier)
+    errors.require("4.8-3", said == asked, f"noise {said} instead of {asked}")
+
+
+def next_link(
+    past: PastRound, *, head: bytes, task_id: str, aggregator: PeerId, roster: Roster
+) -> bytes:
+    """Check one past round from its evidence and return the head after it.
+
+    Args:
+        past: Manifest and Result as sent, h3, and the votes on it.
+        head: the client's head before it.
+        task_id: the task whose chain is walked.
+        aggregator: who signed.
+        roster: for all keys.
+
+    Raises:
+        RemoteProtocolError: rule 4.8-4 and those of the parts.
+    """
+    members = len(roster.members)
+    public = roster.member(aggregator).key
+    manifest_env = codec.decode_envelope(past.manifest, members=members)
+    sid = transcript.session_id(manifest_env.body)
+    manifest = open_envelope(manifest_env, public=public, h=sid, members=members)
+    result_env = codec.decode_envelope(past.result, members=members)
+    result = open_envelope(result_env, public=public, h=past.h3, members=members)
+    if not isinstance(manifest, Manifest) or not isinstance(result, Result):
+        raise errors.RemoteProtocolError("4.8-4", "a link without Manifest or Result")
+    check_members(manifest, sender=manifest_env.sender, roster=roster)
+    errors.require(
+        "4.8-4",
+        manifest.previous_link == head
+        and manifest.task_id == task_id
+        and manifest_env.sid == result_env.sid == sid
+        and manifest_env.sender == result_env.sender == aggregator,
+        "a past round does not follow this client's head: the history was forked",
+    )
+    voters = [member.peer for member in manifest.members]
+    certificate = codec.decode_body("Certificate", past.certificate, members=members)
+    if not isinstance(certificate, Certificate):
+        raise errors.RemoteProtocolError("4.8-4", "a link without its Certificate")
+    check_certificate(
+        certificate,
+        h3=past.h3,
+        sid=sid,
+        voters=voters,
+        quorum=quorum(len(voters), manifest.corruption_bound),
+        roster=roster,
+        aggregator=aggregator,
+    )
+    return transcript.link(head, sid, past.h3, result_env.body)

@@ -1,0 +1,443 @@
+"""The aggregator's machine: one session, events in, effects out (spec 4).
+
+No clock, socket, log, thread or entropy: its signatures are deterministic, so replaying
+the journaled events rebuilds it exactly (rule 9-3). A round function raises; here, and
+in one place each, a member's breach becomes `Drop` and a missed floor `Aborted`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar, assert_never
+
+from secagg import codec, errors, events
+from secagg import messages as msg
+from secagg.crypto import transcript
+from secagg.events import ServerEffect, ServerEvent
+from secagg.identity import Identity
+from secagg.names import PeerId, Round, SessionId
+from secagg.params import Parameters
+from secagg.roster import Roster
+from secagg.rounds import (
+    advertise_keys,
+    consistency,
+    masked_input,
+    share_ack,
+    share_keys,
+    unmasking,
+)
+from secagg.rounds.manifest import MAX_ATTEMPTS, check_members
+from secagg.server_state import Sent, ServerState
+from secagg.signing import check_route, open_envelope, seal
+from secagg.transitions import ORDER, SERVER, ServerPhase
+
+T = TypeVar("T")
+_ESTABLISHES = ("Manifest", "KeyList", "DealerList", "InputList")
+_AFTER_RELEASE = (ServerPhase.UNMASKING, ServerPhase.OPENING, ServerPhase.DONE)
+
+
+class Server:
+    """The aggregator's side of one session."""
+
+    def __init__(
+        self, *, identity: Identity, roster: Roster, manifest: msg.Manifest
+    ) -> None:
+        """Check the manifest and start at nothing; `start` opens the session.
+
+        Args:
+            identity: the aggregator's; signs everything it sends.
+            roster: the consortium's.
+            manifest: the session's terms.
+
+        Raises:
+            RemoteProtocolError: rules 2.2-1 to 2.2-9, 4.1-1, 4.1-2: no client would
+                join such a session.
+        """
+        check_members(manifest, sender=identity.id, roster=roster)
+        self.params = Parameters.of(manifest)
+        self.manifest = manifest
+        self._identity = identity
+        self._roster = roster
+        body = codec.encode_body(manifest)
+        self.sid: SessionId = transcript.session_id(body)
+        self._state = ServerState()
+
+    def __repr__(self) -> str:
+        """Show the session and the phase."""
+        return f"Server({self.sid.hex()[:12]}, {self._state.phase})"
+
+    @property
+    def phase(self) -> ServerPhase:
+        """Where the session stands."""
+        return self._state.phase
+
+    @property
+    def sets(self) -> dict[str, tuple[PeerId, ...]]:
+        """U0 to U5, as far as they are fixed."""
+        return self._state.sets(self.params.members)
+
+    @property
+    def dropped(self) -> dict[PeerId, str]:
+        """Members that broke a rule, and which."""
+        return dict(self._state.dropped)
+
+    @property
+    def expected(self) -> frozenset[PeerId]:
+        """Whom the current phase still waits for."""
+        state = self._state
+        return state.expected(self.params.members) - state.answered(state.phase)
+
+    def start(self) -> list[ServerEffect]:
+        """Open the session: send the Manifest, wait for keys."""
+        effects = self._broadcast(self.manifest, self.params.members, self.sid)
+        return [*effects, self._deadline(ServerPhase.ADVERTISE_KEYS)]
+
+    def handle(self, event: ServerEvent) -> list[ServerEffect]:
+        """Take one event and return the effects, in the order they must happen."""
+        match event:
+            case events.Received():
+                return self._received(event)
+            case events.VectorStored():
+                return self._vector_stored(event)
+            case events.DeadlinePassed():
+                return self._deadline_passed(event)
+            case events.SumOpened():
+                return self._sum_opened(event)
+            case events.Stopped():
+                return self._stopped(event)
+            case _:
+                assert_never(event)
+
+    def replay(self, peer: PeerId, held: bytes | None) -> list[msg.Envelope]:
+        """Return what a member that reconnects has missed (spec 8-5).
+
+        Args:
+            peer: the member.
+            held: the last transcript it says it holds; None, or one of another
+                session, for everything.
+        """
+        sent = [item.envelope for item in self._state.sent if item.receiver == peer]
+        state = self._state
+        known = dict(
+            zip((self.sid, state.h1, state.h2, state.h3), _ESTABLISHES, strict=True)
+        )
+        last = known.get(held) if held else None
+        places = [index for index, env in enumerate(sent) if env.type == last]
+        return sent[places[0] + 1 :] if places else sent
+
+    def evidence(self) -> msg.PastRound:
+        """Return this session as a link of the chain (rule 4.8-4).
+
+        Raises:
+            LocalProtocolError: the session has no Result.
+        """
+        by_type = {item.envelope.type: item.envelope for item in self._state.sent}
+        if "Result" not in by_type:
+            raise errors.LocalProtocolError("only a session with a Result is a link")
+        return msg.PastRound(
+            manifest=codec.encode_envelope(by_type["Manifest"]),
+            h3=self._state.h3,
+            certificate=self._state.certificate,
+            result=codec.encode_envelope(by_type["Result"]),
+        )
+
+    # --- events ---------------------------------------------------------------
+
+    def _received(self, event: events.Received) -> list[ServerEffect]:
+        peer, envelope = event.peer, event.envelope
+        ignored = self._ignored(peer, envelope)
+        if ignored is not None:
+            return ignored
+        try:
+            message = self._open(peer, envelope)
+            if isinstance(message, msg.Refusal):
+                return self._drop(
+                    event, peer, message.rule, f"refused: {message.detail}"
+                )
+            grown = self._accept(message, peer, envelope)
+        except errors.RemoteProtocolError as error:
+            return self._drop(event, peer, error.rule, error.detail)
+        seen = {**grown.seen, (peer, envelope.type): _fingerprint(envelope)}
+        self._state = replace(grown, seen=seen)
+        return [events.Journal(event=event), *self._advance()]
+
+    def _ignored(
+        self, peer: PeerId, envelope: msg.Envelope
+    ) -> list[ServerEffect] | None:
+        """Return the effects of a message that changes nothing; None for others."""
+        state, type_ = self._state, envelope.type
+        if envelope.sid != self.sid:
+            return [events.Ignored(peer=peer, type=type_, rule="8-6")]
+        if peer not in self.params.members or peer in state.dropped:
+            return [events.Ignored(peer=peer, type=type_, rule="3.4-8")]
+        seen = state.seen.get((peer, type_))
+        if seen is not None and seen == _fingerprint(envelope):
+            return []
+        collects = [phase for phase in SERVER if type_ in SERVER[phase]]
+        closed = (
+            [*ORDER[: ORDER.index(state.phase)]] if state.phase in ORDER else [*ORDER]
+        )
+        if seen is None and collects and collects[0] in closed:
+            return [events.Ignored(peer=peer, type=type_, rule="3.4-6")]
+        return None
+
+    def _open(self, peer: PeerId, envelope: msg.Envelope) -> msg.Message:
+        kind = codec.message_type(envelope.type)
+        errors.require(
+            "3.4-7",
+            (peer, envelope.type) not in self._state.seen,
+            f"a second, different {envelope.type} in one session",
+            [peer],
+        )
+        allowed = kind is msg.Refusal or envelope.type in SERVER[self._state.phase]
+        errors.require(
+            "3.4-6",
+            allowed,
+            f"{envelope.type} is not expected during {self._state.phase}",
+            [peer],
+        )
+        check_route(envelope, peer=peer, me=self._identity.id)
+        return open_envelope(
+            envelope,
+            public=self._roster.member(peer).key,
+            h=self._state.transcript(self.sid, msg.HEADERS[kind].transcript),
+            members=self.params.n,
+        )
+
+    def _accept(
+        self, message: msg.Message, peer: PeerId, envelope: msg.Envelope
+    ) -> ServerState:
+        """Return the state with one accepted answer more."""
+        state = self._state
+        match message:
+            case msg.AdvertiseKeys():
+                advertise_keys.server_accept(message)
+                entry = msg.SignedKeys(
+                    peer=peer, keys=message, signature=envelope.signature
+                )
+                return replace(state, adverts={**state.adverts, peer: entry})
+            case msg.ShareKeys():
+                self._check_in(peer, state.u1, "U1")
+                share_keys.server_accept(message, dealer=peer, u1=state.u1)
+                return replace(state, dealt={**state.dealt, peer: message})
+            case msg.ShareAck():
+                self._check_in(peer, state.u1, "U1")
+                ones = share_ack.server_accept(
+                    message, holder=peer, u1=state.u1, dealers=set(state.dealt)
+                )
+                return replace(state, acks={**state.acks, peer: ones})
+            case msg.MaskedInput():
+                return self._accept_root(message, peer, envelope.signature)
+            case msg.Consistency():
+                self._check_in(peer, state.u1, "U1")
+                consistency.server_accept(message, h3=state.h3, voter=peer)
+                return replace(state, votes={**state.votes, peer: envelope.signature})
+            case msg.Unmasking():
+                self._check_in(peer, state.u1, "U1")
+                dealings = state.dealings(self.sid, self.params)
+                unmasking.server_accept(message, holder=peer, dealings=dealings)
+                return replace(state, releases={**state.releases, peer: message})
+            case _:
+                raise errors.RemoteProtocolError(
+                    "3.4-6", "not a client's message", [peer]
+                )
+
+    def _check_in(self, peer: PeerId, allowed: tuple[PeerId, ...], name: str) -> None:
+        errors.require("3.4-8", peer in allowed, f"{peer} is not in {name}", [peer])
+
+    def _accept_root(
+        self, message: msg.MaskedInput, peer: PeerId, signature: bytes
+    ) -> ServerState:
+        state = self._state
+        errors.require("4.5-1", peer in state.u2, f"{peer} is not in U2", [peer])
+        if peer in state.stored:
+            stored = state.stored[peer]
+            masked_input.server_accept(stated=message.root, stored=stored, peer=peer)
+        entry = msg.SignedRoot(peer=peer, root=message.root, signature=signature)
+        return replace(state, roots={**state.roots, peer: entry})
+
+    def _vector_stored(self, event: events.VectorStored) -> list[ServerEffect]:
+        state, peer = self._state, event.peer
+        gone = peer in state.dropped or peer not in state.u2
+        if state.phase is not ServerPhase.MASKED_INPUT or gone or peer in state.stored:
+            return [events.Ignored(peer=peer, type="VectorStored", rule="3.4-6")]
+        try:
+            if peer in state.roots:
+                stated = state.roots[peer].root
+                masked_input.server_accept(stated=stated, stored=event.root, peer=peer)
+        except errors.RemoteProtocolError as error:
+            return self._drop(event, peer, error.rule, error.detail)
+        self._state = replace(state, stored={**state.stored, peer: event.root})
+        return [events.Journal(event=event), *self._advance()]
+
+    def _deadline_passed(self, event: events.DeadlinePassed) -> list[ServerEffect]:
+        if event.round.value != self._state.phase.value:
+            return []
+        return [events.Journal(event=event), *self._close()]
+
+    def _drop(
+        self, event: ServerEvent, peer: PeerId, rule: str, detail: str
+    ) -> list[ServerEffect]:
+        """A member's breach, or its leave: go on without it while the floors hold."""
+        state = self._state
+        self._state = replace(state, dropped={**state.dropped, peer: rule})
+        dropped = events.Drop(peer=peer, rule=rule, detail=detail)
+        return [events.Journal(event=event), dropped, *self._advance()]
+
+    def _stopped(self, event: events.Stopped) -> list[ServerEffect]:
+        if self._state.phase in {ServerPhase.DONE, ServerPhase.ABORTED}:
+            return []
+        error = errors.RemoteProtocolError(event.code, event.reason)
+        return [events.Journal(event=event), *self._abort(error, retry=False)]
+
+    # --- closing phases -------------------------------------------------------
+
+    def _advance(self) -> list[ServerEffect]:
+        """Close the phase once all it waits for have answered."""
+        collecting = self._state.phase in ORDER[:6]
+        return self._close() if collecting and not self.expected else []
+
+    def _close(self) -> list[ServerEffect]:
+        closers: dict[ServerPhase, Callable[[], list[ServerEffect]]] = {
+            ServerPhase.ADVERTISE_KEYS: self._close_advertise_keys,
+            ServerPhase.SHARE_KEYS: self._close_share_keys,
+            ServerPhase.SHARE_ACK: self._close_share_ack,
+            ServerPhase.MASKED_INPUT: self._close_masked_input,
+            ServerPhase.CONSISTENCY: self._close_consistency,
+            ServerPhase.UNMASKING: self._close_unmasking,
+        }
+        closer = closers.get(self._state.phase)
+        if closer is None:
+            return []
+        try:
+            return closer()
+        except errors.RemoteProtocolError as error:
+            retry = self._state.phase not in _AFTER_RELEASE
+            return self._abort(error, retry=retry)
+
+    def _close_advertise_keys(self) -> list[ServerEffect]:
+        here = self._present(self._state.adverts)
+        key_list = advertise_keys.server_key_list(here, self.params)
+        body = codec.encode_body(key_list)
+        self._state = replace(
+            self._state, u1=tuple(sorted(here)), h1=transcript.h1(self.sid, body)
+        )
+        effects = self._broadcast(key_list, self._state.u1, self.sid)
+        return self._next(ServerPhase.SHARE_KEYS, effects)
+
+    def _close_share_keys(self) -> list[ServerEffect]:
+        here, u1 = self._present(self._state.dealt), self._state.u1
+        outgoing = share_keys.server_deal_out(here, u1, self.params)
+        self._state = replace(self._state, dealt=here)
+        effects: list[ServerEffect] = []
+        for holder, dealt in outgoing.items():
+            effects += self._broadcast(dealt, (holder,), self._state.h1)
+        return self._next(ServerPhase.SHARE_ACK, effects)
+
+    def _close_share_ack(self) -> list[ServerEffect]:
+        here, state = self._present(self._state.dealt), self._state
+        dealers = share_ack.server_dealer_list(state.acks, here, self.params)
+        h2 = transcript.h2(state.h1, codec.encode_body(dealers))
+        self._state = replace(state, u2=dealers.dealers, h2=h2)
+        effects = self._broadcast(dealers, state.u1, state.h1)
+        return self._next(ServerPhase.MASKED_INPUT, effects)
+
+    def _close_masked_input(self) -> list[ServerEffect]:
+        here, state = self._present(self._state.inputs), self._state
+        inputs = masked_input.server_input_list(here, self.params)
+        h3 = transcript.h3(state.h2, codec.encode_body(inputs))
+        self._state = replace(state, u3=tuple(sorted(here)), h3=h3)
+        effects = self._broadcast(inputs, state.u1, state.h2)
+        return self._next(ServerPhase.CONSISTENCY, effects)
+
+    def _close_consistency(self) -> list[ServerEffect]:
+        state = self._state
+        certificate = consistency.server_certificate(state.votes, self.params)
+        self._state = replace(state, certificate=codec.encode_body(certificate))
+        effects = self._broadcast(certificate, state.u1, state.h3)
+        return self._next(ServerPhase.UNMASKING, effects)
+
+    def _close_unmasking(self) -> list[ServerEffect]:
+        state = self._state
+        dealings = state.dealings(self.sid, self.params)
+        masks = unmasking.server_open(self._present(state.releases), dealings)
+        seeds, signs = masked_input.split(masks)
+        opened = events.OpenSum(u3=state.u3, seeds=seeds, signs=signs)
+        return self._next(ServerPhase.OPENING, [opened])
+
+    def _sum_opened(self, event: events.SumOpened) -> list[ServerEffect]:
+        state = self._state
+        if state.phase is not ServerPhase.OPENING:
+            raise errors.LocalProtocolError(f"no sum is being opened ({state.phase})")
+        self._state = replace(state, phase=ServerPhase.DONE)
+        sends = self._broadcast(event.result, state.u1, state.h3)
+        body = codec.encode_body(event.result)
+        completed = events.Completed(
+            sid=self.sid,
+            manifest=self.manifest,
+            result=event.result,
+            link=transcript.link(self.manifest.previous_link, self.sid, state.h3, body),
+            sets=self.sets,
+        )
+        return [events.Journal(event=event), *sends, completed]
+
+    def _abort(
+        self, error: errors.RemoteProtocolError, *, retry: bool
+    ) -> list[ServerEffect]:
+        state = self._state
+        missing = frozenset(self.params.members) - state.answered(state.phase)
+        named = tuple(sorted(missing))
+        aborted = events.Aborted(
+            sid=self.sid,
+            code=error.rule,
+            detail=error.detail,
+            retry=retry and self.manifest.attempt < MAX_ATTEMPTS,
+            missing=named,
+            culprits=tuple(PeerId(peer) for peer in error.culprits),
+            sets=self.sets,
+        )
+        detail = error.detail[:512].encode("ascii", "replace").decode("ascii")
+        told = msg.Abort(rule=error.rule, detail=detail, missing=named)
+        effects = self._broadcast(told, self.params.members, self.sid)
+        self._state = replace(self._state, phase=ServerPhase.ABORTED)
+        return [*effects, aborted]
+
+    def _next(
+        self, phase: ServerPhase, effects: list[ServerEffect]
+    ) -> list[ServerEffect]:
+        self._state = replace(self._state, phase=phase)
+        if phase is ServerPhase.OPENING:
+            return effects
+        return [*effects, self._deadline(phase), *self._advance()]
+
+    # --- sending --------------------------------------------------------------
+
+    def _present(self, answers: Mapping[PeerId, T]) -> dict[PeerId, T]:
+        return {
+            u: value for u, value in answers.items() if u not in self._state.dropped
+        }
+
+    def _broadcast(
+        self, message: msg.Message, receivers: tuple[PeerId, ...], h: bytes
+    ) -> list[ServerEffect]:
+        """Sign once and send to each receiver that was not dropped."""
+        to = [peer for peer in receivers if peer not in self._state.dropped]
+        first = receivers[0]
+        envelope = seal(
+            message, identity=self._identity, receiver=first, sid=self.sid, h=h
+        )
+        sent = tuple(Sent(receiver=peer, envelope=envelope) for peer in to)
+        self._state = replace(self._state, sent=(*self._state.sent, *sent))
+        return [events.Send(receiver=peer, envelope=envelope) for peer in to]
+
+    def _deadline(self, phase: ServerPhase) -> ServerEffect:
+        round_ = Round(phase.value)
+        duration = self.manifest.durations[ORDER.index(phase)]
+        return events.SetDeadline(round=round_, duration_ms=duration)
+
+
+def _fingerprint(envelope: msg.Envelope) -> bytes:
+    """Two envelopes of one type are a repeat if and only if these are equal."""
+    return hashlib.sha256(codec.encode_envelope(envelope)).digest()

@@ -1,0 +1,99 @@
+"""A task: what an aggregator asks for, round after round (spec 2.2, 4.1).
+
+The operator's terms of a task become the Manifest of each of its sessions here, in one
+place for the network, the simulator and the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from secagg.messages import Extra, Manifest, Member, NoiseTerms
+from secagg.names import PeerId
+from secagg.roster import Roster
+
+DEFAULT_DURATIONS = (10_000, 10_000, 10_000, 120_000, 10_000, 10_000, 60_000)
+"""Milliseconds for AdvertiseKeys ... Result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The terms of a task.
+
+    Attributes:
+        task_id: ``[a-z0-9-]{1,64}``.
+        length: m, the coordinates of an update.
+        clip: C, the L2 norm an update is clipped to.
+        coordinate_range: r, where a coordinate saturates; None for C: nothing does.
+        bits: b in 8..24.
+        weighting: ``uniform`` or ``weighted``.
+        max_weight: w_max; 1 for uniform.
+        extras: further exact integers to sum, each with its range.
+        corruption_bound: c.
+        chunk_log2: a chunk has 2^chunk_log2 elements.
+        dp: noise on what is released, None for none.
+        durations: milliseconds for the seven phases from AdvertiseKeys to Result.
+    """
+
+    task_id: str
+    length: int
+    clip: float
+    coordinate_range: float | None = None
+    bits: int = 16
+    weighting: str = "uniform"
+    max_weight: int = 1
+    extras: tuple[Extra, ...] = ()
+    corruption_bound: int = 1
+    chunk_log2: int = 18
+    dp: NoiseTerms | None = None
+    durations: tuple[int, ...] = DEFAULT_DURATIONS
+
+    def manifest(
+        self,
+        *,
+        aggregator: PeerId,
+        roster: Roster,
+        ready: Mapping[PeerId, bytes],
+        round_no: int,
+        attempt: int,
+        model_hash: bytes,
+        previous_link: bytes,
+    ) -> Manifest:
+        """Return the Manifest of one session of this task.
+
+        Args:
+            aggregator: who signs it.
+            roster: whose hash it pins.
+            ready: the members and the nonces of their Ready.
+            round_no: 1 or more.
+            attempt: 1 to 3.
+            model_hash: of the model they trained on, 32 bytes.
+            previous_link: the head of the task's chain, 32 bytes.
+        """
+        members = tuple(Member(peer=u, ready_nonce=ready[u]) for u in sorted(ready))
+        radius = self.clip if self.coordinate_range is None else self.coordinate_range
+        return Manifest(
+            task_id=self.task_id,
+            round_no=round_no,
+            attempt=attempt,
+            aggregator=aggregator,
+            roster_hash=roster.hash,
+            members=members,
+            corruption_bound=self.corruption_bound,
+            length=self.length,
+            extras=self.extras,
+            bits=self.bits,
+            clip=self.clip,
+            range=radius,
+            weighting=self.weighting,
+            max_weight=self.max_weight,
+            rotation=None,
+            graph="complete",
+            keystream="chacha20",
+            chunk_log2=self.chunk_log2,
+            dp=self.dp,
+            model_hash=model_hash,
+            previous_link=previous_link,
+            durations=self.durations,
+        )

@@ -74,8 +74,16 @@ def to_field(values: NDArray[np.int64], p: int) -> NDArray[np.uint32]:
         values: any int64 values, any shape.
         p: a prime p_w.
     """
-    # numpy's remainder takes the sign of p, hence [0, p), which uint32 holds.
-    return np.remainder(values, np.int64(p)).astype(np.uint32)
+    if values.size and (values.min() < -p or values.max() >= p):
+        # numpy's remainder takes the sign of p, hence [0, p).
+        return np.remainder(values, np.int64(p)).astype(np.uint32)
+    # For -p <= v < p, several times faster: the low 32 bits of v are v mod 2^32, and
+    # where v is negative adding p wraps them to v + p, in [0, p).
+    elements = values.astype(np.uint32)
+    borrow = (values < 0).astype(np.uint32)
+    borrow *= np.uint32(p)
+    elements += borrow
+    return elements
 
 
 def centre(elements: NDArray[np.uint32], p: int) -> NDArray[np.int64]:

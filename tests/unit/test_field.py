@@ -91,6 +91,14 @@ def test_centre_inverts_to_field_at_the_edges(width):
     assert field.centre(elements, p).tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_to_field_beside_and_beyond_one_multiple_of_p(width):
+    p = field.PRIMES[width]
+    for ends in ([-p, p - 1], [-p - 1], [p], [-(2**63), 2**63 - 1, -1, 0]):
+        found = field.to_field(np.array(ends), p)
+        assert found.tolist() == [v % p for v in ends]
+
+
 @given(values=INT64, width=st.integers(16, 32))
 def test_to_field_is_the_remainder_of_any_int64(values, width):
     p = field.PRIMES[width]

@@ -108,6 +108,26 @@ def pack_chunk(y_u: MaskedVector, index: int, chunks: Chunks) -> bytes:
     return packing.pack(y_u[start:stop], chunks.width)
 
 
+def is_next(index: int, stored: int, chunks: Chunks) -> bool:
+    """Return whether a chunk is to be stored now; False is a repeat, to be ignored.
+
+    Args:
+        index: the chunk's, as received.
+        stored: how many of its sender's chunks are stored.
+        chunks: how the vector is cut.
+
+    Raises:
+        RemoteProtocolError: a chunk before it is missing, or the vector has no such
+            chunk (rule 7.1-2).
+    """
+    errors.require(
+        "7.1-2",
+        index <= stored and index < chunks.count,
+        f"chunk {index} came, of {chunks.count} of which {stored} are stored",
+    )
+    return index == stored
+
+
 def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
     """Return the elements of a chunk as received.
 
@@ -115,13 +135,10 @@ def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
         Elements in [0, p), as many as the chunk has places.
 
     Raises:
-        RemoteProtocolError: there is no such chunk (rule 7.1-2).
+        LocalProtocolError: there is no such chunk; ask `is_next` first.
         CodecError: it has another length (rule 7.1-3), padding bits that are not zero
             (rule 7.1-4), or an element not below p (rule 7.1-5).
     """
-    errors.require(
-        "7.1-2", index < chunks.count, f"chunk {index} of a vector of {chunks.count}"
-    )
     start, stop = chunks.span(index)
     return packing.unpack(chunk, stop - start, chunks.width)
 
@@ -145,16 +162,17 @@ class RootBuilder:
         """The number of chunks so far."""
         return self._tree.count
 
-    def add(self, index: int, chunk: bytes) -> None:
-        """Add the next chunk.
+    def add(self, index: int, chunk: bytes) -> bytes:
+        """Add the next chunk and return its leaf's hash, 32 bytes.
 
         Raises:
             LocalProtocolError: `index` is not the next one.
         """
         if index != self.count:
             raise errors.LocalProtocolError(f"chunk {index} instead of {self.count}")
-        place = self._sid + index.to_bytes(4, "little")
-        self._tree.add(merkle.leaf_hash(place, chunk))
+        leaf = merkle.leaf_hash(self._sid, index.to_bytes(4, "little"), chunk)
+        self._tree.add(leaf)
+        return leaf
 
     def root(self) -> bytes:
         """Return the root over the chunks so far, 32 bytes.

@@ -104,8 +104,18 @@ def test_a_vector_of_another_length_is_not_cut() -> None:
 LAST = vector.pack_chunk(elements(SMALL), 2, SMALL)
 
 
-def test_7_1_2_a_chunk_behind_the_end_is_refused() -> None:
-    assert refused_rule(vector.check_chunk, LAST, 3, SMALL) == "7.1-2"
+def test_7_1_2_chunks_come_in_order_and_a_repeat_is_ignored() -> None:
+    for stored in range(SMALL.count + 1):
+        for index in range(SMALL.count + 2):
+            if index > stored or index >= SMALL.count:
+                assert refused_rule(vector.is_next, index, stored, SMALL) == "7.1-2"
+            else:
+                assert vector.is_next(index, stored, SMALL) == (index == stored)
+
+
+def test_a_chunk_behind_the_end_has_no_elements() -> None:
+    with pytest.raises(errors.LocalProtocolError, match="3"):
+        vector.check_chunk(LAST, 3, SMALL)
 
 
 @pytest.mark.parametrize("chunk", [b"", LAST[:-1], LAST + b"\0"])
@@ -139,8 +149,8 @@ def root_of(chunks):
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 300])
 def test_a_leaf_is_bound_to_its_session_and_its_place(count) -> None:
     builder = vector.RootBuilder(SID)
-    for index in range(count):
-        builder.add(index, b"the same")
+    leaves = [builder.add(index, b"the same") for index in range(count)]
+    assert merkle.root(leaves) == builder.root()
     assert builder.count == count
     assert builder.root() == root_of([b"the same"] * count)
 

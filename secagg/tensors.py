@@ -1,0 +1,304 @@
+"""Between a model's tensors and the flat vector of the protocol.
+
+A `Layout` fixes which tensors enter the vector, in which order and with which types;
+its hash says that two sides mean the same. Torch tensors on any device and numpy arrays
+are both understood; torch is loaded only when a torch tensor is there to be handled, so
+a program without torch can use the same module. Knows nothing of clipping and rounding.
+
+Integers are refused by name: their mean is no integer, and a counter such as
+``num_batches_tracked`` is no parameter. Declare such a tensor frozen, and it stays out
+of the vector and keeps its value.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import errors
+
+if TYPE_CHECKING:
+    import torch
+
+Tensor: TypeAlias = "torch.Tensor | NDArray[Any]"
+State: TypeAlias = Mapping[str, Any]
+FlatVector: TypeAlias = NDArray[np.floating[Any]]
+V = TypeVar("V")
+
+SINGLE: Final = "tensor"
+"""What a tensor is called that came alone, not in a state_dict."""
+
+_MANTISSA_BITS: Final = {
+    "float64": 53,
+    "float32": 24,
+    "float16": 11,
+    "bfloat16": 8,
+}
+"""The types that enter the vector; all of them embed exactly in float64."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One tensor's place in the vector: elements start..stop, row by row."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    start: int
+
+    @property
+    def stop(self) -> int:
+        """One past its last element."""
+        return self.start + math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which tensors a vector holds, in order.
+
+    Attributes:
+        tensors: those that enter the vector, in the state's order.
+        frozen: names of those that stay out, sorted.
+    """
+
+    tensors: tuple[TensorSpec, ...]
+    frozen: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, value: State | Tensor, frozen: Iterable[str] = ()) -> Layout:
+        """Return the layout of a state_dict, or of one tensor.
+
+        Args:
+            value: a mapping from names to tensors, or one tensor; torch or numpy.
+            frozen: names, or patterns such as ``*.num_batches_tracked``, of what stays
+                out of the vector.
+
+        Raises:
+            InputError: a tensor that is not frozen is none, or not of a float type; a
+                pattern names nothing; or no coordinate is left.
+        """
+        state = _named(value)
+        names = _frozen_names(state, tuple(frozen))
+        specs: list[TensorSpec] = []
+        start = 0
+        for name, tensor in state.items():
+            if name in names:
+                continue
+            spec = _spec(name, tensor, start)
+            specs.append(spec)
+            start = spec.stop
+        if start == 0:
+            raise errors.InputError("the update has no coordinates that are not frozen")
+        return cls(tuple(specs), tuple(sorted(names)))
+
+    @property
+    def size(self) -> int:
+        """Coordinates of the vector, m."""
+        return self.tensors[-1].stop
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256 over names, shapes, types, order and what is frozen; 32 bytes."""
+        rows = [(spec.name, spec.shape, spec.dtype) for spec in self.tensors]
+        text = json.dumps([rows, self.frozen], separators=(",", ":"))
+        return hashlib.sha256(text.encode("ascii")).digest()
+
+
+def flatten(
+    value: State | Tensor,
+    layout: Layout,
+    dtype: type[np.float32 | np.float64] = np.float64,
+) -> FlatVector:
+    """Return the coordinates of `value`, shape (layout.size,), on the CPU.
+
+    Args:
+        value: what `layout` was made of, on any device.
+        layout: of the same names, shapes and types.
+        dtype: float64, which holds every type exactly, or float32 for half the memory.
+
+    Raises:
+        InputError: names, shapes or types differ from the layout; a coordinate is NaN
+            or infinite (rule 5-1); or float64 tensors would be cut to float32.
+    """
+    state = _named(value)
+    _check_same(state, layout)
+    bits = _MANTISSA_BITS[np.dtype(dtype).name]
+    vector = np.empty(layout.size, dtype=dtype)
+    for spec in layout.tensors:
+        if _MANTISSA_BITS[spec.dtype] > bits:
+            raise errors.InputError(
+                f"tensor {spec.name!r} is {spec.dtype}: flatten to float64 instead"
+            )
+        place = vector[spec.start : spec.stop]
+        _copy_out(state[spec.name], place)
+        _check_finite(place, spec)
+    return vector
+
+
+def unflatten(vector: FlatVector, layout: Layout, like: V) -> V:
+    """Return `vector` as tensors: the types and devices of `like`, new memory.
+
+    Args:
+        vector: shape (layout.size,), finite.
+        layout: where each tensor lies.
+        like: a state_dict or tensor of this layout; frozen entries are copied from it.
+
+    Raises:
+        InputError: `like` is not of this layout, the vector has another length, or a
+            coordinate is not finite in its tensor's type.
+    """
+    state = _named(like)
+    _check_same(state, layout)
+    if vector.shape != (layout.size,):
+        raise errors.InputError(
+            f"a vector of shape {vector.shape} does not fill {layout.size} coordinates"
+        )
+    made = {
+        spec.name: _copy_in(vector[spec.start : spec.stop], spec, state[spec.name])
+        for spec in layout.tensors
+    }
+    whole: Any = {
+        name: made[name] if name in made else _copied(tensor)
+        for name, tensor in state.items()
+    }
+    if not isinstance(like, Mapping):
+        whole = whole[SINGLE]
+    result: V = whole
+    return result
+
+
+def difference(
+    new: State | Tensor, old: State | Tensor, layout: Layout
+) -> NDArray[np.float64]:
+    """Return the update new - old, computed in float64, shape (layout.size,).
+
+    Raises:
+        InputError: as `flatten`, of either side.
+    """
+    update = np.asarray(flatten(new, layout), dtype=np.float64)
+    update -= flatten(old, layout)
+    return update
+
+
+def _named(value: Any) -> State:
+    return value if isinstance(value, Mapping) else {SINGLE: value}
+
+
+def _is_torch(value: Any) -> bool:
+    """Tell a torch tensor without loading torch: if it is one, torch is loaded."""
+    module = sys.modules.get("torch")
+    return module is not None and isinstance(value, module.Tensor)
+
+
+def _dtype_name(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _frozen_names(state: State, patterns: tuple[str, ...]) -> frozenset[str]:
+    names: set[str] = set()
+    for pattern in patterns:
+        matched = [name for name in state if fnmatch.fnmatchcase(name, pattern)]
+        if not matched:
+            raise errors.InputError(
+                f"frozen {pattern!r} matches no tensor; there are: {_listed(state)}"
+            )
+        names.update(matched)
+    return frozenset(names)
+
+
+def _spec(name: str, tensor: Any, start: int) -> TensorSpec:
+    if not (isinstance(tensor, np.ndarray) or _is_torch(tensor)):
+        raise errors.InputError(
+            f"{name!r} is a {type(tensor).__name__}, not a tensor: declare it frozen,"
+            " or leave it out"
+        )
+    dtype = _dtype_name(tensor)
+    if dtype not in _MANTISSA_BITS:
+        raise errors.InputError(
+            f"tensor {name!r} is {dtype}, not one of {', '.join(_MANTISSA_BITS)}:"
+            " declare it frozen, or convert it"
+        )
+    if _is_torch(tensor) and (tensor.is_sparse or tensor.is_meta):
+        raise errors.InputError(f"tensor {name!r} is sparse or has no data")
+    return TensorSpec(name, tuple(int(side) for side in tensor.shape), dtype, start)
+
+
+def _check_same(state: State, layout: Layout) -> None:
+    """Refuse a state of other names, shapes or types; their order may differ."""
+    expected = {spec.name for spec in layout.tensors} | set(layout.frozen)
+    if missing := expected - set(state):
+        raise errors.InputError(f"missing from the state: {_listed(missing)}")
+    if unknown := set(state) - expected:
+        raise errors.InputError(f"not in the layout: {_listed(unknown)}")
+    for spec in layout.tensors:
+        found = _spec(spec.name, state[spec.name], spec.start)
+        if found != spec:
+            raise errors.InputError(
+                f"tensor {spec.name!r} is {found.dtype} of shape {found.shape}, the"
+                f" layout has {spec.dtype} of shape {spec.shape}"
+            )
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    ordered = sorted(names)
+    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(ordered[:most]) + rest
+
+
+def _copy_out(tensor: Any, place: FlatVector) -> None:
+    """Write a tensor's elements to `place`, converted on the way."""
+    if not _is_torch(tensor):
+        place[:] = tensor.reshape(-1)
+        return
+    import torch
+
+    torch.from_numpy(place).copy_(tensor.detach().reshape(-1))
+
+
+def _copy_in(part: FlatVector, spec: TensorSpec, like: Any) -> Any:
+    """Return `part` with the shape, type and device of `like`."""
+    if _is_torch(like):
+        import torch
+
+        made: Any = torch.tensor(part, dtype=like.dtype, device=like.device)
+        finite = bool(torch.isfinite(made).all())
+    else:
+        with np.errstate(over="ignore"):
+            made = part.astype(like.dtype)
+        finite = bool(np.isfinite(made).all())
+    if not finite:
+        raise errors.InputError(
+            f"tensor {spec.name!r}: a coordinate is not finite in {spec.dtype}"
+        )
+    return made.reshape(spec.shape)
+
+
+def _copied(tensor: Any) -> Any:
+    """Return a copy of a frozen entry; what is no tensor is passed on as it is."""
+    if _is_torch(tensor):
+        return tensor.detach().clone()
+    return tensor.copy() if isinstance(tensor, np.ndarray) else tensor
+
+
+def _check_finite(place: FlatVector, spec: TensorSpec) -> None:
+    finite = np.isfinite(place)
+    if finite.all():
+        return
+    first = int(np.argmin(finite))
+    index = tuple(int(i) for i in np.unravel_index(first, spec.shape)) or ()
+    kind = "NaN" if np.isnan(place[first]) else "infinite"
+    raise errors.InputError(
+        f"tensor {spec.name!r} has {int(np.sum(~finite))} coordinates that are not"
+        f" finite, the first at {list(index)} is {kind}: training diverged, lower the"
+        " learning rate"
+    )

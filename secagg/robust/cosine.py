@@ -1,0 +1,69 @@
+"""The cosine to the previous mean: a number for the log, never a reason to discard.
+
+It is taken of the released sum, noise included, so that it says nothing new about the
+exact one. A drop shows that a round went another way than the one before, whatever the
+reason: an attack, a new site, the end of training.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from secagg import errors
+from secagg.names import Mean, VectorSum
+from secagg.robust.check import OpenedSum, Sees, Verdict
+
+_BLOCK: Final = 1 << 20
+"""Coordinates turned into floats at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class CosineToPrevious:
+    """Reports the cosine; always passes."""
+
+    name: str = field(default="cosine-to-previous", init=False)
+    sees: Sees = field(default=Sees.RELEASED, init=False)
+
+    def __call__(self, view: OpenedSum) -> Verdict:
+        """Return the cosine of the angle between the sum and the previous mean.
+
+        Raises:
+            ParameterError: the previous mean has another length.
+        """
+        return Verdict(
+            check=self.name, passed=True, detail=_described(view), fatal=False
+        )
+
+
+def _described(view: OpenedSum) -> str:
+    if view.previous is None:
+        return "no previous mean"
+    if view.previous.shape != view.vector.shape:
+        raise errors.ParameterError(
+            f"the previous mean has {len(view.previous)} coordinates, the sum"
+            f" {len(view.vector)}"
+        )
+    value = cosine(view.vector, view.previous)
+    return "a zero vector has no direction" if value is None else f"cosine {value:+.4f}"
+
+
+def cosine(vector: VectorSum, previous: Mean) -> float | None:
+    """Return the cosine of the angle between two vectors, None if one is zero.
+
+    Args:
+        vector: shape (m,).
+        previous: finite, shape (m,).
+    """
+    product = square = previous_square = 0.0
+    for begin in range(0, len(vector), _BLOCK):
+        ours = vector[begin : begin + _BLOCK].astype(np.float64)
+        theirs = previous[begin : begin + _BLOCK]
+        product += float(ours @ theirs)
+        square += float(ours @ ours)
+        previous_square += float(theirs @ theirs)
+    scale = math.sqrt(square) * math.sqrt(previous_square)
+    return product / scale if scale > 0 else None

@@ -11,7 +11,7 @@ import collections
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from secagg import errors
 from secagg.privacy.accountant import Accountant, load_library
@@ -42,6 +42,10 @@ class Budget:
             raise errors.ParameterError(
                 f"budget delta = {self.delta} is outside (0, 1)"
             )
+
+
+UNLIMITED: Final = Budget(epsilon=math.inf, delta=1e-6)
+"""The budget of a task that announces no noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,236 @@
+"""Release: check, noise, dequantize. Spec 10.
+
+Integers until the last step. What honest vectors cannot add up to is never released.
+The budget is charged before there is anything to release. Noise comes from a seed that
+the caller has journaled, so that a restart publishes the same sum and not a second
+sample of it. A run without noise takes the same way, with the mechanism that adds none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import errors, extras, privacy, robust
+from secagg.crypto import transcript
+from secagg.messages import NoiseRecord, NoiseTerms
+from secagg.names import Mean, SessionId, VectorSum
+from secagg.params import WEIGHT, Parameters
+from secagg.privacy import accountant
+from secagg.privacy.ledger import BudgetLedger
+from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.quantize import dequantize
+from secagg.robust.check import ExtraSum, OpenedSum, Sees, Verdict
+
+_NO_NOISE: Final = NoiseTerms(
+    mechanism="none", noise_multiplier=0.0, adjacency=Adjacency.ZERO_OUT, delta=0.0
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What a session gives to everybody.
+
+    Attributes:
+        verdicts: of every check, in the order of the registry.
+        vector: the integer sum, noise included, shape (m,).
+        extras: the sum of each extra by name, noise included.
+        mean: the mean over U3, shape (m,).
+        event: what was charged.
+        sigma_squared: of the noise on every coordinate and extra; 0 for none.
+        epsilon: what the task has spent, this release included.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    vector: VectorSum
+    extras: tuple[tuple[str, int], ...]
+    mean: Mean
+    event: NoiseEvent
+    sigma_squared: int
+    epsilon: float
+
+    @property
+    def noise(self) -> NoiseRecord | None:
+        """What the Result says of the noise; None if there is none (spec 4.8)."""
+        if self.sigma_squared == 0:
+            return None
+        return NoiseRecord(
+            mechanism=self.event.mechanism,
+            noise_multiplier=self.event.noise_multiplier,
+            sigma_squared=self.sigma_squared,
+            sensitivity_squared=self.event.sensitivity_squared,
+        )
+
+
+class SumRefusedError(errors.ReleaseRefused):
+    """No honest cohort has this sum: the round is discarded, nothing was charged.
+
+    Attributes:
+        verdicts: of the checks that were made.
+    """
+
+    def __init__(self, verdicts: tuple[Verdict, ...]) -> None:
+        """Record what the checks said."""
+        self.verdicts = verdicts
+        said = "; ".join(
+            f"{verdict.check}: {verdict.detail}"
+            for verdict in verdicts
+            if verdict.fatal and not verdict.passed
+        )
+        super().__init__(f"the round is discarded by {said}")
+
+
+def opened_sum(
+    total: VectorSum,
+    params: Parameters,
+    *,
+    u3_count: int,
+    previous: Mean | None = None,
+) -> OpenedSum:
+    """Part the opened sum into coordinates and extras.
+
+    Args:
+        total: the sum of x_u over U3 with its limbs, centred, shape (M,).
+        params: the session's.
+        u3_count: |U3|.
+        previous: the mean released in the round before, shape (m,).
+    """
+    sums = extras.decode(VectorSum(total[params.m :]), params, u3_count)
+    return OpenedSum(
+        vector=VectorSum(total[: params.m]),
+        u3_count=u3_count,
+        x_max=params.scale.x_max,
+        delta_int=params.scale.delta_int,
+        extras=tuple(
+            ExtraSum(extra=extra, total=sums[extra.name]) for extra in params.extras
+        ),
+        previous=previous,
+    )
+
+
+def release(
+    opened: OpenedSum,
+    params: Parameters,
+    *,
+    task_id: str,
+    sid: SessionId,
+    seed: bytes,
+    ledger: BudgetLedger,
+) -> Released:
+    """Check, noise, dequantize.
+
+    The same arguments give the same release, and a session is charged once, however
+    often this is called.
+
+    Args:
+        opened: the sum, as `opened_sum` gives it; it is not changed.
+        params: the session's.
+        task_id: the task whose budget is charged.
+        sid: the session.
+        seed: 32 bytes, journaled before this call (rule 9-4).
+        ledger: of this aggregator.
+
+    Raises:
+        SumRefusedError: the sum is beyond its bounds (rule 10-1); nothing was charged.
+        BudgetSpentError: the budget does not allow it (rule 10-3); nothing was charged.
+        ParameterError: the noise or the budget does not fit the Manifest.
+    """
+    verdicts = _checked(opened, Sees.OPENED)
+    event, sigma_squared = noise_terms(params)
+    _require_announced_delta(params, ledger, task_id)
+    noise = privacy.named_mechanism(event.mechanism).noise(
+        len(opened.vector) + len(opened.extras),
+        sigma_squared,
+        transcript.noise_key(sid, seed),
+    )
+    epsilon = ledger.charge(task_id, sid, event)
+    noised = _noised(opened, noise)
+    return Released(
+        verdicts=verdicts + _checked(noised, Sees.RELEASED),
+        vector=noised.vector,
+        extras=tuple((one.extra.name, one.total) for one in noised.extras),
+        mean=Mean(dequantize(noised.vector, params.scale.s, _divisor(noised, params))),
+        event=event,
+        sigma_squared=sigma_squared,
+        epsilon=epsilon,
+    )
+
+
+def noise_terms(params: Parameters) -> tuple[NoiseEvent, int]:
+    """Return the event of one release of this session, and sigma^2 (rule 10-2).
+
+    Every coordinate and every extra gets noise of the same sigma = z Delta, and Delta
+    covers the vector and the ranges of the extras together.
+
+    Raises:
+        ParameterError: the Manifest's noise is not one that this version makes.
+    """
+    terms = params.dp or _NO_NOISE
+    adjacency = Adjacency(terms.adjacency)
+    sensitivity_squared = accountant.sensitivity_squared(
+        params.scale.delta_int, params.noised_extra_ranges, adjacency
+    )
+    event = privacy.named_mechanism(terms.mechanism).event(
+        terms.noise_multiplier, sensitivity_squared, adjacency
+    )
+    sigma_squared = accountant.sigma_squared(
+        terms.noise_multiplier, sensitivity_squared
+    )
+    return event, sigma_squared
+
+
+def _checked(view: OpenedSum, sees: Sees) -> tuple[Verdict, ...]:
+    """Run the checks that see this sum; refuse it if a fatal one did not pass."""
+    verdicts = tuple(
+        check(view) for check in robust.CHECKS.values() if check.sees is sees
+    )
+    if any(verdict.fatal and not verdict.passed for verdict in verdicts):
+        raise SumRefusedError(verdicts)
+    return verdicts
+
+
+def _require_announced_delta(
+    params: Parameters, ledger: BudgetLedger, task_id: str
+) -> None:
+    """Refuse to report an epsilon at another delta than the members were told."""
+    budget = ledger.budget(task_id)
+    if params.dp is not None and params.dp.delta != budget.delta:
+        raise errors.ParameterError(
+            f"task {task_id!r}: its Manifest announces delta = {params.dp.delta:g} and"
+            f" its budget is kept at delta = {budget.delta:g}"
+        )
+
+
+def _noised(opened: OpenedSum, noise: Iterator[NDArray[np.int64]]) -> OpenedSum:
+    """Add noise to a copy, piece by piece: the coordinates first, then the extras."""
+    # |sum| < 2^32 and |noise| < 2^62 in every mechanism: no int64 wraps.
+    vector = opened.vector.copy()
+    tail: list[int] = []
+    start = 0
+    for piece in noise:
+        target = vector[start : start + len(piece)]
+        target += piece[: len(target)]
+        tail += piece[len(target) :].tolist()
+        start += len(target)
+    noised_extras = tuple(
+        dataclasses.replace(one, total=one.total + value)
+        for one, value in zip(opened.extras, tail, strict=True)
+    )
+    return dataclasses.replace(opened, vector=VectorSum(vector), extras=noised_extras)
+
+
+def _divisor(view: OpenedSum, params: Parameters) -> float:
+    """Return |U3|, or W / w_max for a weighted mean (spec 5).
+
+    W is the weight sum as released. Noise may bring it to 0 or below, where no mean is
+    defined: it is then taken as 1, the least that one member can weigh.
+    """
+    if params.weighting == "uniform":
+        return view.u3_count
+    (weight_sum,) = (one.total for one in view.extras if one.extra.name == WEIGHT)
+    return max(1, weight_sum) / params.max_weight

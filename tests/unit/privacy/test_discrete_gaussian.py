@@ -116,6 +116,18 @@ def test_geometric_counts_the_powers_of_e_above_the_uniform():
     assert sampler._geometric(words).tolist() == expected == [0, 0, 1, 17]
 
 
+@pytest.mark.parametrize(
+    ("r", "u", "fair"),
+    [(0, 0, True), (7, 1, True), (2**63 - 3, 2, True), (2**63 - 2, 0, False)],
+)
+def test_a_word_beyond_the_last_whole_multiple_of_t_is_not_fair(r, u, fair):
+    # t = 3, and 2^63 = 3 k + 2: the last two integers would favour U = 0 and U = 1.
+    sampler = discrete_gaussian._Sampler(8, WordSource(KEY))
+    bits = 2 * r + 1
+    words = np.array([[bits % 2**32, bits >> 32, 0, 0]], dtype=np.uint32)
+    assert [part.tolist() for part in sampler._uniform(words)] == [[u], [True], [fair]]
+
+
 def test_moments_and_tails_hold_at_sigma_2_to_the_20():
     sigma = 2.0**20
     scaled = sample(400_000, 2**40) / sigma

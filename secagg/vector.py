@@ -143,14 +143,13 @@ def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
     return packing.unpack(chunk, stop - start, chunks.width)
 
 
-# --- the root (spec 7.3) ------------------------------------------------------
+def leaf_hash(sid: SessionId, index: int, chunk: bytes) -> bytes:
+    """Return SHA-256(0x00 || sid || u32 index || packed chunk)."""
+    return merkle.leaf_hash(sid, index.to_bytes(4, "little"), chunk)
 
 
 class RootBuilder:
-    """The root over chunks that come one by one.
-
-    Its leaves are SHA-256(0x00 || sid || u32 index || packed chunk).
-    """
+    """The root over chunks that come one by one."""
 
     def __init__(self, sid: SessionId) -> None:
         """Start with no chunk of session `sid`."""
@@ -163,14 +162,14 @@ class RootBuilder:
         return self._tree.count
 
     def add(self, index: int, chunk: bytes) -> bytes:
-        """Add the next chunk and return its leaf's hash, 32 bytes.
+        """Add the next chunk and return its leaf.
 
         Raises:
             LocalProtocolError: `index` is not the next one.
         """
         if index != self.count:
             raise errors.LocalProtocolError(f"chunk {index} instead of {self.count}")
-        leaf = merkle.leaf_hash(self._sid, index.to_bytes(4, "little"), chunk)
+        leaf = leaf_hash(self._sid, index, chunk)
         self._tree.add(leaf)
         return leaf
 
@@ -181,9 +180,6 @@ class RootBuilder:
             LocalProtocolError: there is none.
         """
         return self._tree.root()
-
-
-# --- the frames (spec 7.2) ----------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +253,6 @@ def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
     # Not through errors.require: there is nothing to go on with.
     detail = f"{len(data)} bytes that begin with {kind.hex() or 'nothing'} are no frame"
     raise errors.CodecError("7.1-1", detail)
-
-
-# --- the released vector (spec 7.5) -------------------------------------------
 
 
 def released_bytes(total: VectorSum) -> tuple[memoryview, int]:

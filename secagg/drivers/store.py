@@ -18,8 +18,6 @@ from secagg.drivers.database import Database, Row
 from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "state.sqlite3"
-"""The file within the state directory."""
-
 _VERSION: Final = 1
 
 _SCHEMA: Final = (

@@ -164,7 +164,7 @@ def test_a_noised_weight_sum_below_1_counts_as_1():
 def test_sigma_is_z_times_the_integer_sensitivity_rounded_up():
     params = parameters(dp=NOISE, declared=(AGE,), max_weight=50)
     out = release(opened(params, [0, 0, 0, 0], age=0, weight=4), params)
-    # delta_int = ceil(127 * 1 + sqrt(4)); the ranges are 103 and 50; z = 2.
+    # Rule 10-2. delta_int = ceil(127 * 1 + sqrt(4)); the ranges are 103 and 50; z = 2.
     sensitivity = 129**2 + 103**2 + 50**2
     assert out.event.sensitivity_squared == sensitivity
     assert out.sigma_squared == 4 * sensitivity
@@ -204,6 +204,7 @@ def test_the_opened_sum_is_left_as_it_is():
 
 
 def test_the_charge_is_stored_before_the_noise_is_drawn(monkeypatch):
+    # Rule 9-4.
     store = MemoryLedgerStore()
     seen = []
     inner = pipeline._noised
@@ -228,6 +229,7 @@ def test_epsilon_grows_with_every_session():
 
 
 def test_a_release_beyond_the_budget_is_refused_and_charges_nothing():
+    # Rule 10-3.
     store = MemoryLedgerStore()
     params = parameters(dp=NOISE)
     with pytest.raises(BudgetSpentError):
@@ -237,6 +239,7 @@ def test_a_release_beyond_the_budget_is_refused_and_charges_nothing():
 
 @pytest.mark.parametrize("dp", [None, NOISE])
 def test_a_sum_beyond_its_bounds_is_refused_and_charges_nothing(dp):
+    # Rule 10-1.
     store = MemoryLedgerStore()
     params = parameters(dp=dp)
     view = opened(params, [4 * 127 + 1, 0, 0, 0])

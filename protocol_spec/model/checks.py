@@ -1,0 +1,151 @@
+"""What a client checks of each list and of the Result, by rule (spec 4.1 to 4.8)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from protocol_spec.model import x25519
+from protocol_spec.model.envelope import quoted
+from protocol_spec.model.messages import Body
+from protocol_spec.model.parameters import Parameters
+from protocol_spec.model.refusal import require
+from protocol_spec.model.roster import Roster
+
+
+@dataclass
+class Standing:
+    """What a client keeps durably of a task, and its own policy (spec 9-2).
+
+    Attributes:
+        joined: the last (round_no, attempt) it joined.
+        head: the head of the task's chain.
+        released: the last round it released shares in; 0 for none.
+        min_members: the least n of its policy; 0 accepts any.
+    """
+
+    joined: tuple[int, int] = (0, 0)
+    head: bytes = bytes(32)
+    released: int = 0
+    min_members: int = 0
+
+
+def check_manifest(
+    body: Body, me: str, ready: Body, roster: Roster, standing: Standing
+) -> None:
+    """Rules 4.1-1 to 4.1-8."""
+    ids = [member[0] for member in body["members"]]
+    hospitals = set(roster.ids("hospital"))
+    listed = ids == sorted(set(ids)) and set(ids) <= hospitals
+    served = body["aggregator"] in roster.ids("aggregator")
+    require("4.1-1", listed and served, "members or aggregator are not the roster's")
+    require("4.1-2", body["roster_hash"] == roster.hash, "another roster")
+    mine = [me, ready["ready_nonce"]] in body["members"]
+    require("4.1-3", mine, "not a member with this process's nonce")
+    parts = ("task_id", "round_no", "model_hash")
+    same = all(body[part] == ready[part] for part in parts)
+    require("4.1-4", same, "not what it said Ready for")
+    require("4.1-5", len(ids) >= standing.min_members, "outside the policy")
+    pair = (body["round_no"], body["attempt"])
+    fresh = pair > standing.joined and 1 <= body["attempt"] <= 3
+    require("4.1-6", fresh, f"{pair} after {standing.joined}")
+    require("4.1-7", body["previous_link"] == standing.head, "another head")
+    require("4.1-8", body["round_no"] != standing.released, "released in this round")
+
+
+def check_advert(body: Body) -> None:
+    """Rules 3.2-1 to 3.2-3 on both keys."""
+    x25519.check_public_key(body["c_pk"])
+    x25519.check_public_key(body["s_pk"])
+
+
+def check_ids(rule: str, ids: list[str], within: list[str]) -> None:
+    """Sorted and distinct, and within a set."""
+    ordered = ids == sorted(set(ids)) and set(ids) <= set(within)
+    require(rule, ordered, "ids are not sorted, distinct and within their set")
+
+
+@dataclass
+class Quoting:
+    """What the members' quoted signatures are checked against."""
+
+    roster: Roster
+    aggregator: str
+    sid: bytes
+    h: bytes
+
+    def genuine(self, who: str, signature: bytes, kind: str, body: Body) -> bool:
+        """Whether `who` signed this message to the aggregator."""
+        key = self.roster.keys[who]
+        return quoted(
+            key, signature, kind, self.sid, who, self.aggregator, self.h, body
+        )
+
+
+def check_key_list(
+    body: Body, me: str, own: Body, members: list[str], q: int, quoting: Quoting
+) -> None:
+    """Rules 4.2-1 to 4.2-4 and 3.2-1 to 3.2-5."""
+    rows = body["entries"]
+    check_ids("4.2-1", [row[0] for row in rows], members)
+    keys: list[bytes] = []
+    for who, c_pk, s_pk, commitment, signature in rows:
+        advert = {"c_pk": c_pk, "s_pk": s_pk, "b_commitment": commitment}
+        check_advert(advert)
+        genuine = quoting.genuine(who, signature, "AdvertiseKeys", advert)
+        require("4.2-2", genuine, f"{who} did not sign these keys")
+        keys += [c_pk, s_pk]
+    mine = [row[1:4] for row in rows if row[0] == me]
+    require("4.2-3", mine == [list(own.values())], "its own entry is not what it sent")
+    require("4.2-4", len(rows) >= q, f"|U1| = {len(rows)} is below {q}")
+    require("3.2-5", len(set(keys)) == len(keys), "two keys are the same")
+
+
+def check_input_list(
+    body: Body,
+    me: str,
+    own_root: bytes | None,
+    u2: list[str],
+    floor: int,
+    quoting: Quoting,
+) -> None:
+    """Rules 4.5-2 to 4.5-5."""
+    rows = body["entries"]
+    check_ids("4.5-2", [row[0] for row in rows], u2)
+    for who, root, signature in rows:
+        genuine = quoting.genuine(who, signature, "MaskedInput", {"root": root})
+        require("4.5-3", genuine, f"{who} did not state this root")
+        own = who != me or root == own_root
+        require("4.5-4", own, "its own entry is not the root it stated")
+    require("4.5-5", len(rows) >= floor, f"|U3| = {len(rows)} is below {floor}")
+
+
+def check_certificate(
+    body: Body, voters: list[str], latched: bytes, q: int, quoting: Quoting
+) -> None:
+    """Rules 4.6-2 to 4.6-4."""
+    rows = body["votes"]
+    check_ids("4.6-2", [row[0] for row in rows], voters)
+    for who, signature in rows:
+        genuine = quoting.genuine(who, signature, "Consistency", {"h3": latched})
+        require("4.6-3", genuine, f"{who} did not vote for this h3")
+    require("4.6-4", len(rows) >= q, f"{len(rows)} votes are below {q}")
+
+
+def check_result(body: Body, u3: list[str], manifest: Body, params: Parameters) -> None:
+    """Rules 4.8-1 to 4.8-3, without the vector's bytes."""
+    require("4.8-1", body["u3"] == u3, "another U3 than the latched one")
+    released = body["status"] == "released"
+    if released:
+        size = params.m * body["vector_width"]
+        require("4.8-2", body["vector_size"] == size, "another size than m widths")
+    said = body["dp"] and body["dp"][:2]
+    asked = manifest["dp"] and manifest["dp"][:2] if released else None
+    require("4.8-3", said == asked, "other noise than the Manifest announced")
+
+
+def check_vector(body: Body, data: bytes) -> None:
+    """Rule 4.8-2, on the vector's bytes."""
+    whole = len(data) == body["vector_size"]
+    same = hashlib.sha256(data).digest() == body["vector_hash"]
+    require("4.8-2", whole and same, "not the vector that the Result states")

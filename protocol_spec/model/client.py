@@ -1,0 +1,275 @@
+"""The client of a session: events in, effects out (spec 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol_spec.model import checks, keys, sharing
+from protocol_spec.model.checks import Quoting, Standing
+from protocol_spec.model.entropy import Entropy
+from protocol_spec.model.envelope import (
+    LOBBY_SID,
+    Envelope,
+    check_signature,
+    decode_envelope,
+    seal,
+)
+from protocol_spec.model.messages import HEADERS, Body, decode_body, encode_body
+from protocol_spec.model.parameters import parameters_of
+from protocol_spec.model.refusal import RefusedError, require
+from protocol_spec.model.roster import Roster
+
+Effects = dict[str, Any]
+
+ORDER = (
+    "Manifest",
+    "KeyList",
+    "DealtShares",
+    "DealerList",
+    "InputList",
+    "Certificate",
+    "Result",
+)
+"""What a client takes, in this order and each once (spec 4)."""
+
+
+class Client:
+    """One hospital over one process's lifetime.
+
+    Args:
+        me: its id.
+        secret: its identity's secret.
+        aggregator: whom it is connected to.
+        hc: that connection's transcript.
+        roster: the pinned roster.
+        standing: its durable memory and policy.
+        entropy: its draws.
+    """
+
+    def __init__(
+        self,
+        me: str,
+        secret: bytes,
+        aggregator: str,
+        hc: bytes,
+        roster: Roster,
+        standing: Standing,
+        entropy: Entropy,
+    ) -> None:
+        """Stand idle."""
+        self.me, self.secret, self.aggregator, self.hc = me, secret, aggregator, hc
+        self.roster, self.standing, self.entropy = roster, standing, entropy
+        self.ready: Body | None = None
+        self.over: set[bytes] = set()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Drop the session's secrets."""
+        self.sid: bytes | None = None
+        self.accepted: dict[str, bytes] = {}
+        self.answers: dict[str, Effects] = {}
+        self.secrets: keys.Secrets | None = None
+        self.root: bytes | None = None
+        self.released = False
+
+    def handle(self, event: str, given: dict[str, Any]) -> Effects:
+        """Take one event and return its effects (vectors/README.md)."""
+        if event == "input_ready":
+            return self.input_ready(given)
+        if event == "vector_masked":
+            return self.vector_masked(given["root"])
+        return self.received(given["peer"], given["envelope"])
+
+    # --- sending -----------------------------------------------------------
+
+    def input_ready(self, given: Body) -> Effects:
+        """Say Ready with a fresh nonce (spec 4.1, 8)."""
+        self.ready = {**given, "ready_nonce": self.entropy.draw("ready_nonce")}
+        body = encode_body("Ready", self.ready)
+        return self._send("Ready", LOBBY_SID, self.hc, body)
+
+    def _send(self, kind: str, sid: bytes, h: bytes, body: bytes) -> Effects:
+        sealed = seal(self.secret, kind, sid, self.me, self.aggregator, h, body)
+        return {"send": [(self.aggregator, sealed.encode())]}
+
+    def _answer(self, kind: str, body: Body) -> Effects:
+        """Send a message of the session, under the transcript of its type."""
+        assert self.sid is not None  # noqa: S101 callers are within a session
+        h = self._transcript(kind)
+        return self._send(kind, self.sid, h, encode_body(kind, body))
+
+    def _transcript(self, kind: str) -> bytes:
+        """The transcript that messages of this type are signed under (spec 3.7)."""
+        return self.transcripts[HEADERS[kind].transcript]
+
+    # --- receiving ---------------------------------------------------------
+
+    def received(self, peer: str, data: bytes) -> Effects:
+        """Take a message, or refuse it: a Refusal, and out (spec 4)."""
+        try:
+            return self._take(peer, data)
+        except RefusedError as refused:
+            if self.sid is not None:
+                self.over.add(self.sid)
+            self._leave()
+            return {"refuse": refused.rule}
+
+    def _take(self, peer: str, data: bytes) -> Effects:
+        members = len(self.roster.keys) if self.sid is None else self.params.n
+        envelope = decode_envelope(data, members)
+        require("3.4-4", envelope.sender == peer, "not the sender's connection")
+        require("3.4-4", peer == self.aggregator, "not the aggregator")
+        to_all = HEADERS[envelope.type].to_all
+        addressed = envelope.receiver == ("" if to_all else self.me)
+        require("3.4-5", addressed, "addressed to another")
+        if envelope.sid in self.over:
+            return {}
+        if self.accepted.get(envelope.type) == data:
+            return self.answers[envelope.type]
+        self._check_turn(envelope)
+        if envelope.type == "Manifest":
+            return self._join(envelope, data)
+        public = self.roster.keys[self.aggregator]
+        check_signature(envelope, public, self._transcript(envelope.type), "3.4-3")
+        body = decode_body(envelope.type, envelope.body, members)
+        effects: Effects = getattr(self, "on_" + envelope.type)(body, envelope.body)
+        if self.sid is not None:
+            self.accepted[envelope.type] = data
+            self.answers[envelope.type] = {
+                k: effects[k] for k in effects if k == "send"
+            }
+        return effects
+
+    def _check_turn(self, envelope: Envelope) -> None:
+        """Rules 3.4-1, 3.4-6, 3.4-7."""
+        kind = envelope.type
+        if kind == "Manifest" and envelope.sid != self.sid:
+            sid = keys.session_id(envelope.body)
+            require("3.4-1", envelope.sid == sid, "the sid is not the Manifest's")
+            free = self.ready is not None and not self.released
+            require("3.4-6", free, "no Manifest is due")
+            return
+        require("3.4-6", self.sid is not None, f"{kind} without a session")
+        require("3.4-1", envelope.sid == self.sid, "the sid is not the Manifest's")
+        require("3.4-7", kind not in self.accepted, f"a second {kind}")
+        if kind != "Abort":
+            due = ORDER[sum(taken in self.accepted for taken in ORDER)]
+            require("3.4-6", kind == due, f"{kind} where {due} is due")
+
+    def _join(self, envelope: Envelope, data: bytes) -> Effects:
+        """Check a Manifest and open its session (spec 4.1)."""
+        public = self.roster.keys[self.aggregator]
+        check_signature(envelope, public, envelope.sid, "3.4-3")
+        body = decode_body("Manifest", envelope.body, len(self.roster.keys))
+        assert self.ready is not None  # noqa: S101 rule 3.4-6
+        checks.check_manifest(body, self.me, self.ready, self.roster, self.standing)
+        require("3.4-4", body["aggregator"] == self.aggregator, "not its aggregator")
+        params = parameters_of(body)
+        if self.sid is not None:
+            self.over.add(self.sid)
+        self._leave()
+        self.sid, self.manifest, self.params = envelope.sid, body, params
+        self.members = [member[0] for member in body["members"]]
+        self.x_of = {v: 1 + index for index, v in enumerate(self.members)}
+        self.transcripts = {"sid": envelope.sid}
+        self.standing.joined = (body["round_no"], body["attempt"])
+        self.secrets = keys.Secrets.draw(self.entropy)
+        self.own = self.secrets.advert(envelope.sid, self.me)
+        effects = self._answer("AdvertiseKeys", self.own)
+        self.accepted["Manifest"], self.answers["Manifest"] = data, effects
+        return effects
+
+    def _quoting(self, transcript: str) -> Quoting:
+        assert self.sid is not None  # noqa: S101 callers are within a session
+        h = self.transcripts[transcript]
+        return Quoting(self.roster, self.aggregator, self.sid, h)
+
+    # --- one method a message ----------------------------------------------
+
+    def on_KeyList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check L1, latch h1 and deal (spec 4.2, 4.3)."""
+        assert self.sid is not None  # noqa: S101 rule 3.4-6
+        assert self.secrets is not None  # noqa: S101 drawn at the Manifest
+        q, quoting = self.params.q, self._quoting("sid")
+        checks.check_key_list(body, self.me, self.own, self.members, q, quoting)
+        self.book = keys.KeyBook.of(self.sid, body, encoded)
+        self.transcripts["h1"] = self.book.h1
+        dealt, self.held = sharing.deal(
+            self.me, self.secrets, self.book, self.x_of, self.params.t, self.entropy
+        )
+        return self._answer("ShareKeys", dealt)
+
+    def on_DealtShares(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Open what was dealt and say what verified (spec 4.3, 4.4)."""
+        del encoded
+        assert self.secrets is not None  # noqa: S101 drawn at the Manifest
+        others = [v for v in self.book.u1 if v != self.me]
+        checks.check_ids("4.3-2", [row[0] for row in body["entries"]], others)
+        x_v = self.x_of[self.me]
+        sharing.open_dealt(body, self.me, self.secrets, self.book, x_v, self.held)
+        bits = sharing.bitmap(self.book.u1, set(self.held.b))
+        return self._answer("ShareAck", {"bitmap": bits})
+
+    def on_DealerList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check L2, latch h2; mask if in U2 (spec 4.4, 4.5)."""
+        assert self.secrets is not None  # noqa: S101 drawn at the Manifest
+        u2, q = body["dealers"], self.params.q
+        checks.check_ids("4.4-2", u2, self.book.u1)
+        require("4.4-3", len(u2) >= q, f"|U2| = {len(u2)} is below {q}")
+        self.u2 = u2
+        self.transcripts["h2"] = keys.h2(self.book.h1, encoded)
+        if self.me not in u2:
+            return {}
+        masks = keys.own_masks(self.book, self.secrets, self.me, u2)
+        return {"mask_vector": masks}
+
+    def vector_masked(self, root: bytes) -> Effects:
+        """State the root of y_u, unless L3 came first (spec 4.5)."""
+        late = "InputList" in self.accepted or self.root is not None
+        if late or "DealerList" not in self.accepted:
+            return {}
+        self.root = root
+        return self._answer("MaskedInput", {"root": root})
+
+    def on_InputList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check L3, latch h3 and vote (spec 4.5, 4.6)."""
+        floor, quoting = self.params.floor, self._quoting("h2")
+        checks.check_input_list(body, self.me, self.root, self.u2, floor, quoting)
+        self.u3 = [row[0] for row in body["entries"]]
+        self.transcripts["h3"] = keys.h3(self.transcripts["h2"], encoded)
+        return self._answer("Consistency", {"h3": self.transcripts["h3"]})
+
+    def on_Certificate(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check the votes, then release one kind of share a member (spec 4.6, 4.7)."""
+        del encoded
+        latched, quoting = self.transcripts["h3"], self._quoting("h3")
+        checks.check_certificate(body, self.book.u1, latched, self.params.q, quoting)
+        self.released = True
+        self.standing.released = self.manifest["round_no"]
+        kinds = [self.held.b if v in self.u3 else self.held.s for v in self.u2]
+        shares = [kind.get(v) for v, kind in zip(self.u2, kinds, strict=True)]
+        return self._answer("Unmasking", {"shares": shares})
+
+    def on_Result(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check the Result and move the head (spec 4.8)."""
+        assert self.sid is not None  # noqa: S101 rule 3.4-6
+        checks.check_result(body, self.u3, self.manifest, self.params)
+        head = self.standing.head
+        link = keys.link(head, self.sid, self.transcripts["h3"], encoded)
+        self.standing.head = link
+        self.over.add(self.sid)
+        self._leave()
+        self.ready = None
+        return {"completed": {"link": link, "included": self.me in self.u3}}
+
+    def on_Abort(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Leave; the update may enter another attempt if nothing was released (4.9)."""
+        del encoded
+        assert self.sid is not None  # noqa: S101 rule 3.4-6
+        retry = not self.released and self.manifest["attempt"] < 3
+        self.over.add(self.sid)
+        self._leave()
+        if not retry:
+            self.ready = None
+        aborted = {"code": body["rule"], "missing": body["missing"], "retry": retry}
+        return {"aborted": aborted}

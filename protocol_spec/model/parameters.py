@@ -1,0 +1,159 @@
+"""The parameters of a Manifest and all that follows from them (spec 2.2)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from protocol_spec.model.encoding import from_real
+from protocol_spec.model.field import WIDTHS, prime
+from protocol_spec.model.messages import Body
+from protocol_spec.model.refusal import require
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What section 2.2 derives; `extras` are all extra coordinates, in order."""
+
+    n: int
+    c: int
+    q: int
+    t: int
+    floor: int
+    d: int
+    m: int
+    x_max: int
+    scale: float
+    delta_int: int
+    clip: float
+    w: int
+    p: int
+    limb_bits: int
+    extras: tuple[tuple[str, int, int], ...]
+    limbs: tuple[int, ...]
+    length: int
+    weighting: str
+    w_max: int
+    chunk_log2: int
+
+
+def quorum(n: int, c: int) -> int:
+    """Q = floor((n + c) / 2) + 1."""
+    return (n + c) // 2 + 1
+
+
+def parameters_of(manifest: Body) -> Parameters:
+    """Check rules 2.2-1 to 2.2-9 and derive the rest."""
+    _check_sizes(manifest)
+    _check_extras(manifest["extras"])
+    _check_kinds(manifest)
+    _check_noise(manifest["dp"])
+    n, c, m = len(manifest["members"]), manifest["c"], manifest["m"]
+    clip, reach = from_real(manifest["clip"]), from_real(manifest["range"])
+    x_max = 2 ** (manifest["bits"] - 1) - 1
+    scale = x_max / reach
+    w = _width(n * x_max)
+    limb_bits = _limb_bits(n, prime(w))
+    extras = all_extras(manifest)
+    limbs = tuple(_limbs(high - low, limb_bits) for _, low, high in extras)
+    least = max(quorum(n, c), 3, c + 2)
+    return Parameters(
+        n=n,
+        c=c,
+        q=quorum(n, c),
+        t=quorum(n, c),
+        floor=least,
+        d=n - least,
+        m=m,
+        x_max=x_max,
+        scale=scale,
+        delta_int=math.ceil(scale * clip + math.sqrt(m)),
+        clip=clip,
+        w=w,
+        p=prime(w),
+        limb_bits=limb_bits,
+        extras=extras,
+        limbs=limbs,
+        length=m + sum(limbs),
+        weighting=manifest["weighting"],
+        w_max=manifest["w_max"],
+        chunk_log2=manifest["chunk_log2"],
+    )
+
+
+def all_extras(manifest: Body) -> tuple[tuple[str, int, int], ...]:
+    """The declared extras, then `weight`, then `saturated`."""
+    extras = [(name, low, high) for name, low, high in manifest["extras"]]
+    if manifest["weighting"] == "weighted":
+        extras.append(("weight", 0, manifest["w_max"]))
+    if from_real(manifest["range"]) < from_real(manifest["clip"]):
+        extras.append(("saturated", 0, manifest["m"]))
+    return tuple(extras)
+
+
+def _width(bound: int) -> int:
+    """The smallest w with (p_w - 1)/2 >= n x_max (rule 2.2-5)."""
+    fitting = [w for w in WIDTHS if (prime(w) - 1) // 2 >= bound]
+    require("2.2-5", fitting, f"n x_max = {bound} overflows every width")
+    return fitting[0]
+
+
+def _limb_bits(n: int, p: int) -> int:
+    """L, the largest with n 2^L <= (p - 1)/2 (rule 2.2-5)."""
+    bits = ((p - 1) // 2 // n).bit_length() - 1
+    require("2.2-5", bits >= 1, "no limb fits the field")
+    return bits
+
+
+def _limbs(span: int, limb_bits: int) -> int:
+    """Limbs of an extra whose range spans `span`."""
+    return max(1, math.ceil(span.bit_length() / limb_bits))
+
+
+def _check_sizes(manifest: Body) -> None:
+    """Rules 2.2-1, 2.2-2, 2.2-3."""
+    n, c, m = len(manifest["members"]), manifest["c"], manifest["m"]
+    require("2.2-1", n >= 3 and c >= 0 and n > 3 * c, f"n = {n}, c = {c}")
+    sized = 1 <= m <= 2**40 and 12 <= manifest["chunk_log2"] <= 20
+    require("2.2-2", sized, f"m = {m} or chunk_log2 = {manifest['chunk_log2']}")
+    clip, reach = from_real(manifest["clip"]), from_real(manifest["range"])
+    scaled = 8 <= manifest["bits"] <= 24 and 0 < reach <= clip
+    require("2.2-3", scaled, f"bits {manifest['bits']}, C = {clip}, r = {reach}")
+
+
+def _check_extras(extras: list[list[Any]]) -> None:
+    """Rule 2.2-4."""
+    names = [name for name, _, _ in extras]
+    named = all(re.fullmatch("[a-z0-9_]{1,32}", name) for name in names)
+    distinct = len({*names, "weight", "saturated"}) == len(names) + 2
+    ranged = all(-(2**62) <= low <= high <= 2**62 for _, low, high in extras)
+    ok = len(extras) <= 64 and named and distinct and ranged
+    require("2.2-4", ok, f"extras {names}")
+
+
+def _check_kinds(manifest: Body) -> None:
+    """Rules 2.2-6, 2.2-7, 2.2-9."""
+    kind, w_max = manifest["weighting"], manifest["w_max"]
+    uniform = kind == "uniform" and w_max == 1
+    weighted = kind == "weighted" and 1 <= w_max <= 2**31
+    require("2.2-6", uniform or weighted, f"{kind}, w_max = {w_max}")
+    kinds = (manifest["graph"], manifest["keystream"], manifest["rotation"])
+    require("2.2-7", kinds == ("complete", "chacha20", None), f"{kinds}")
+    durations = manifest["durations"]
+    timed = len(durations) == 7 and all(1 <= ms <= 86_400_000 for ms in durations)
+    require("2.2-9", timed, f"durations {durations}")
+
+
+def _check_noise(dp: list[Any] | None) -> None:
+    """Rule 2.2-8."""
+    if dp is None:
+        return
+    mechanism, z, adjacency, delta = dp
+    known = mechanism == "discrete-gaussian" and adjacency in {
+        "zero-out",
+        "replace-one",
+    }
+    ranged = from_real(z) > 0 and 0 < from_real(delta) < 1
+    require("2.2-8", known and ranged, f"dp {mechanism}, {adjacency}")

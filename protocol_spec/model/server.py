@@ -1,0 +1,346 @@
+"""The aggregator of a session: events in, effects out (spec 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from protocol_spec.model import checks, keys, sharing
+from protocol_spec.model.checks import Quoting
+from protocol_spec.model.envelope import (
+    Envelope,
+    check_signature,
+    decode_envelope,
+    seal,
+)
+from protocol_spec.model.messages import HEADERS, Body, decode_body, encode_body
+from protocol_spec.model.parameters import parameters_of
+from protocol_spec.model.refusal import RefusedError, require
+from protocol_spec.model.roster import Roster
+
+Effects = dict[str, Any]
+
+PHASES = (
+    "advertise_keys",
+    "share_keys",
+    "share_ack",
+    "masked_input",
+    "consistency",
+    "unmasking",
+    "result",
+    "over",
+)
+TAKES = {
+    "AdvertiseKeys": 0,
+    "ShareKeys": 1,
+    "ShareAck": 2,
+    "MaskedInput": 3,
+    "Consistency": 4,
+    "Unmasking": 5,
+}
+"""What clients send, and the phase that takes it."""
+
+
+class Server:
+    """The aggregator over one session.
+
+    Args:
+        me: its id.
+        secret: its identity's secret.
+        roster: the roster.
+        manifest: the Manifest it opens the session with.
+    """
+
+    def __init__(self, me: str, secret: bytes, roster: Roster, manifest: Body) -> None:
+        """Stand before the Manifest."""
+        self.me, self.secret, self.roster, self.manifest = me, secret, roster, manifest
+        self.params = parameters_of(manifest)
+        self.body = encode_body("Manifest", manifest)
+        self.sid = keys.session_id(self.body)
+        self.u0 = [member[0] for member in manifest["members"]]
+        self.x_of = {v: 1 + index for index, v in enumerate(self.u0)}
+        self.transcripts = {"sid": self.sid}
+        self.phase = 0
+        self.dropped: dict[str, str] = {}
+        self.accepted: dict[str, dict[str, Envelope]] = {kind: {} for kind in TAKES}
+        self.bodies: dict[str, dict[str, Body]] = {kind: {} for kind in TAKES}
+        self.stored: dict[str, bytes] = {}
+        self.u1: list[str] = []
+        self.u2: list[str] = []
+        self.u3: list[str] = []
+
+    def handle(self, event: str, given: dict[str, Any]) -> Effects:
+        """Take one event and return its effects (vectors/README.md)."""
+        if event == "opened":
+            return self._send_all("Manifest", self.manifest)
+        if event == "received":
+            return self.received(given["peer"], given["envelope"])
+        if event == "vector_stored":
+            if PHASES[self.phase] == "masked_input" and given["peer"] in self.u2:
+                self.stored[given["peer"]] = given["root"]
+            return {}
+        if event == "sum_opened":
+            return self.sum_opened(given["result"])
+        late = given["round"] != PHASES[self.phase]
+        return {} if late else self._close()
+
+    # --- receiving ---------------------------------------------------------
+
+    def received(self, peer: str, data: bytes) -> Effects:
+        """Take a message, ignore it if late, or drop its sender by the rule."""
+        try:
+            kept = self._take(peer, data)
+        except RefusedError as refused:
+            self.dropped[peer] = refused.rule
+            return {"drop": [peer, refused.rule], **self._close_if_complete()}
+        return self._close_if_complete() if kept else {}
+
+    def _take(self, peer: str, data: bytes) -> bool:
+        """Check and keep a message; False if it changes nothing (spec 3.4, 4)."""
+        envelope = decode_envelope(data, self.params.n)
+        known = peer in self.u0 and peer not in self.dropped
+        require("3.4-8", known, "not a member, or dropped")
+        require("3.4-4", envelope.sender == peer, "not the sender's connection")
+        require("3.4-5", envelope.receiver == self.me, "addressed to another")
+        if envelope.sid != self.sid or PHASES[self.phase] == "over":
+            return False
+        if envelope.type == "Refusal":
+            return self._refusal(peer, envelope)
+        require("3.4-6", envelope.type in TAKES, f"{envelope.type} of a client")
+        earlier = self.accepted[envelope.type].get(peer)
+        if earlier is not None:
+            require("3.4-7", earlier == envelope, f"a second {envelope.type}")
+            return False
+        return self._accept(peer, envelope)
+
+    def _accept(self, peer: str, envelope: Envelope) -> bool:
+        """Check a first message of its type by its phase, signature and round."""
+        kind = envelope.type
+        if TAKES[kind] < self.phase:
+            return False
+        member = kind == "AdvertiseKeys" or peer in self.u1
+        require("3.4-6", TAKES[kind] == self.phase and member, f"{kind} is not due")
+        h = self.transcripts[HEADERS[kind].transcript]
+        check_signature(envelope, self.roster.keys[peer], h, "3.4-3")
+        body = decode_body(kind, envelope.body, self.params.n)
+        check = getattr(self, "check_" + PHASES[self.phase])
+        check(peer, body)
+        self.accepted[kind][peer], self.bodies[kind][peer] = envelope, body
+        return True
+
+    def _refusal(self, peer: str, envelope: Envelope) -> bool:
+        """A Refusal takes its sender out, by the rule it names (spec 4)."""
+        check_signature(envelope, self.roster.keys[peer], self.sid, "3.4-3")
+        body = decode_body("Refusal", envelope.body, self.params.n)
+        raise RefusedError(body["rule"], "a Refusal")
+
+    def check_advertise_keys(self, peer: str, body: Body) -> None:
+        """Rules 3.2-1 to 3.2-3 and 3.2-5."""
+        del peer
+        checks.check_advert(body)
+        known = [body["c_pk"], body["s_pk"]]
+        for advert in self._given("AdvertiseKeys").values():
+            known += [advert["c_pk"], advert["s_pk"]]
+        require("3.2-5", len(set(known)) == len(known), "a key is repeated")
+
+    def check_share_keys(self, peer: str, body: Body) -> None:
+        """Rule 4.3-1."""
+        nils = [row[0] is None for row in body["entries"]]
+        require("4.3-1", nils == [v == peer for v in self.u1], "entries or nils differ")
+
+    def check_share_ack(self, peer: str, body: Body) -> None:
+        """Rule 4.4-1."""
+        del peer
+        sharing.read_bitmap(body["bitmap"], self.u1, set(self.bodies["ShareKeys"]))
+
+    def check_masked_input(self, peer: str, body: Body) -> None:
+        """Rule 4.5-1."""
+        stated = peer in self.u2 and self.stored.get(peer) == body["root"]
+        require("4.5-1", stated, "not the root of the chunks stored")
+
+    def check_consistency(self, peer: str, body: Body) -> None:
+        """Rule 4.6-1."""
+        del peer
+        require("4.6-1", body["h3"] == self.transcripts["h3"], "another h3")
+
+    def check_unmasking(self, peer: str, body: Body) -> None:
+        """Rules 4.7-1, 4.7-2."""
+        shares = body["shares"]
+        formed = [y is None or (len(y) == 32 and sharing.below_q(y)) for y in shares]
+        whole = len(shares) == len(self.u2) and all(formed)
+        require("4.7-1", whole, "not one share or nil below Q for each of U2")
+        place = self.u1.index(peer)
+        for v, y in zip(self.u2, shares, strict=False):
+            _, commit_b, commit_s = self.bodies["ShareKeys"][v]["entries"][place]
+            if v in self.u3:
+                ok = y is None or commit_b == keys.com_b(self.sid, v, peer, y)
+            else:
+                ok = y is None or commit_s == keys.com_s(self.sid, v, peer, y)
+            require("4.7-2", ok, f"not the share that {v} committed to")
+
+    # --- closing a phase ---------------------------------------------------
+
+    def _given(self, kind: str) -> dict[str, Body]:
+        """What members that were not dropped gave, in the order of their ids."""
+        bodies = self.bodies[kind]
+        return {v: bodies[v] for v in sorted(bodies) if v not in self.dropped}
+
+    def _expected(self) -> list[str]:
+        """Whom the phase waits for (spec 4)."""
+        acked = [v for v in self.u2 if v in self.bodies["ShareAck"]]
+        lists = (
+            self.u0,
+            self.u1,
+            list(self._given("ShareKeys")),
+            acked,
+            self.u3,
+            list(self._given("Consistency")),
+        )
+        return [v for v in lists[self.phase] if v not in self.dropped]
+
+    def _close_if_complete(self) -> Effects:
+        if self.phase >= len(TAKES):
+            return {}
+        kind = list(TAKES)[self.phase]
+        complete = set(self._expected()) <= set(self._given(kind))
+        return self._close() if complete else {}
+
+    def _close(self) -> Effects:
+        """End the phase: its list, or Abort (spec 4)."""
+        if self.phase >= len(TAKES):
+            return {}
+        try:
+            effects: Effects = getattr(self, "close_" + PHASES[self.phase])()
+        except RefusedError as refused:
+            return self._abort(refused)
+        self.phase += 1
+        return effects
+
+    def _abort(self, refused: RefusedError) -> Effects:
+        """Give up; the Abort's text is free, so it is not among the effects."""
+        missing = [v for v in self.u0 if v not in self.short]
+        retry = PHASES[self.phase] != "unmasking" and self.manifest["attempt"] < 3
+        self.phase = PHASES.index("over")
+        aborted = {
+            "code": refused.rule,
+            "missing": missing,
+            "culprits": sorted(refused.culprits),
+            "retry": retry,
+            "to": [v for v in self.u0 if v not in self.dropped],
+        }
+        return {"aborted": aborted}
+
+    def _floor(self, rule: str, found: list[str], least: int) -> None:
+        """The set that a list is made of, and its floor."""
+        self.short = found
+        require(rule, len(found) >= least, f"{len(found)} is below {least}")
+
+    def close_advertise_keys(self) -> Effects:
+        """L1 (spec 4.2)."""
+        given = self._given("AdvertiseKeys")
+        self._floor("4.2-4", list(given), self.params.q)
+        signatures = self.accepted["AdvertiseKeys"]
+        rows = [[v, *given[v].values(), signatures[v].signature] for v in given]
+        self.u1 = list(given)
+        body = {"entries": rows}
+        encoded = encode_body("KeyList", body)
+        self.book = keys.KeyBook.of(self.sid, body, encoded)
+        self.transcripts["h1"] = self.book.h1
+        return self._send_all("KeyList", body)
+
+    def close_share_keys(self) -> Effects:
+        """Each of U1 gets the entries dealt to it (spec 4.3)."""
+        given = self._given("ShareKeys")
+        self._floor("4.3-7", list(given), self.params.q)
+        sends = []
+        for place, v in enumerate(self.u1):
+            rows = [[u, *given[u]["entries"][place]] for u in given if u != v]
+            if v not in self.dropped:
+                sends.append(
+                    (v, self.seal_message("DealtShares", v, {"entries": rows}))
+                )
+        return {"send": sends}
+
+    def close_share_ack(self) -> Effects:
+        """U2: at least t ones and at most c zeros (spec 4.4)."""
+        acks = [
+            sharing.read_bitmap(body["bitmap"], self.u1, set(self.u1))
+            for body in self._given("ShareAck").values()
+        ]
+        u2 = []
+        for v in self._given("ShareKeys"):
+            ones = sum(v in ack for ack in acks)
+            if ones >= self.params.t and len(acks) - ones <= self.params.c:
+                u2.append(v)
+        self._floor("4.4-3", u2, self.params.q)
+        self.u2 = u2
+        body = {"dealers": u2}
+        encoded = encode_body("DealerList", body)
+        self.transcripts["h2"] = keys.h2(self.book.h1, encoded)
+        return self._send_all("DealerList", body)
+
+    def close_masked_input(self) -> Effects:
+        """L3 (spec 4.5)."""
+        given = self._given("MaskedInput")
+        self._floor("4.5-5", list(given), self.params.floor)
+        signatures = self.accepted["MaskedInput"]
+        self.u3 = list(given)
+        rows = [[v, given[v]["root"], signatures[v].signature] for v in given]
+        body = {"entries": rows}
+        encoded = encode_body("InputList", body)
+        self.transcripts["h3"] = keys.h3(self.transcripts["h2"], encoded)
+        return self._send_all("InputList", body)
+
+    def close_consistency(self) -> Effects:
+        """The Certificate (spec 4.6)."""
+        given = self._given("Consistency")
+        self._floor("4.6-4", list(given), self.params.q)
+        votes = [[v, self.accepted["Consistency"][v].signature] for v in given]
+        return self._send_all("Certificate", {"votes": votes})
+
+    def close_unmasking(self) -> Effects:
+        """Rebuild the secrets and open the sum (spec 4.7, 4.8)."""
+        given = self._given("Unmasking")
+        self.short = list(given)
+        b: dict[str, int] = {}
+        s_sk: dict[str, int] = {}
+        for place, v in enumerate(self.u2):
+            points = {}
+            for holder, body in given.items():
+                if body["shares"][place] is not None:
+                    share = int.from_bytes(body["shares"][place], "little")
+                    points[self.x_of[holder]] = share
+            enough = len(points) >= self.params.t
+            require("4.7-3", enough, f"{len(points)} shares of {v}")
+            kind, secrets = ("b", b) if v in self.u3 else ("s", s_sk)
+            secrets[v] = sharing.check_rebuilt(
+                kind, v, points, self.params.t, self.book
+            )
+        masks = keys.left_over_masks(self.book, b, s_sk, self.u3)
+        return {"open_sum": {"u3": self.u3, "seeds": masks}}
+
+    def sum_opened(self, result: bytes) -> Effects:
+        """Send the Result; the chain moves (spec 4.8)."""
+        body = decode_body("Result", result, self.params.n)
+        self.phase = PHASES.index("over")
+        previous, voted = self.manifest["previous_link"], self.transcripts["h3"]
+        link = keys.link(previous, self.sid, voted, result)
+        return {**self._send_all("Result", body), "completed": {"link": link}}
+
+    # --- sending -----------------------------------------------------------
+
+    def seal_message(self, kind: str, receiver: str, body: Body) -> bytes:
+        """A signed message of the session, under the transcript of its type."""
+        h = self.transcripts[HEADERS[kind].transcript]
+        encoded = encode_body(kind, body)
+        sealed = seal(self.secret, kind, self.sid, self.me, receiver, h, encoded)
+        return sealed.encode()
+
+    def _send_all(self, kind: str, body: Body) -> Effects:
+        """Manifest to U0, all else to U1, less the dropped, by id (spec 4)."""
+        data = self.seal_message(kind, "", body)
+        members = self.u0 if kind == "Manifest" else self.u1
+        return {"send": [(v, data) for v in members if v not in self.dropped]}
+
+    def quoting(self, transcript: str) -> Quoting:
+        """What quoted signatures of this session are checked against."""
+        return Quoting(self.roster, self.me, self.sid, self.transcripts[transcript])

@@ -1,0 +1,141 @@
+"""Whole sessions: every cohort, with losses at every round (vectors/README.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from protocol_spec.model.cohort import (
+    AGGREGATOR,
+    Cohort,
+    Tamper,
+    hospitals,
+    identity,
+)
+from protocol_spec.model.encoding import real
+from protocol_spec.model.envelope import Envelope, decode_envelope, seal
+from protocol_spec.model.messages import Body, decode_body, encode_body
+from protocol_spec.model.record import session_json
+from protocol_spec.model.server import PHASES
+
+COHORTS = ((4, 1), (6, 1), (10, 1), (10, 3))
+WEIGHTED: Body = {
+    "weighting": "weighted",
+    "w_max": 100,
+    "range": real(0.75),
+    "extras": [["cases", 0, 100_000], ["offset", -(2**40), 2**40]],
+}
+
+
+def all_sessions() -> Iterator[tuple[str, Body]]:
+    """Every positive session file: (name, content)."""
+    for n, c in COHORTS:
+        yield from _cohort_sessions(n, c)
+    yield from _special_sessions()
+
+
+def _cohort_sessions(n: int, c: int) -> Iterator[tuple[str, Body]]:
+    """No loss, then the last d members silent from each round on."""
+    name = f"session_n{n}_c{c}"
+    whole = Cohort(name, n, c).run()
+    yield name, session_json(whole, f"n = {n}, c = {c}: nobody is lost")
+    lost = hospitals(n)[n - whole.server.params.d :]
+    for phase in PHASES[:6]:
+        silent = dict.fromkeys(lost, phase)
+        cohort = Cohort(f"{name}_{phase}", n, c, silent=silent).run()
+        about = f"n = {n}, c = {c}: {', '.join(lost)} silent from {phase} on"
+        yield f"{name}_{phase}", session_json(cohort, about)
+
+
+def _special_sessions() -> Iterator[tuple[str, Body]]:
+    """Losses at several rounds, weights and extras, two chunks, lateness, malice."""
+    silent = {"h02": "share_keys", "h05": "share_ack"}
+    silent |= {"h07": "masked_input", "h10": "unmasking"}
+    cohort = Cohort("session_mixed", 10, 1, silent=silent).run()
+    yield (
+        "session_mixed",
+        session_json(cohort, "one member lost at each of four rounds"),
+    )
+    cohort = Cohort("session_weighted", 4, 1, changes=WEIGHTED).run()
+    about = "weighted, two extras, r < C, so that coordinates saturate"
+    yield "session_weighted", session_json(cohort, about)
+    long = {"m": 5000, "clip": real(128.0), "range": real(128.0)}
+    silent = {"h03": "masked_input"}
+    cohort = Cohort("session_two_chunks", 4, 1, changes=long, silent=silent).run()
+    yield "session_two_chunks", session_json(cohort, "two chunks, one member lost")
+    cohort = Cohort("session_late", 4, 1, late=("h02",)).run()
+    about = "h02's vector is too late; it votes, releases and gets the result"
+    yield "session_late", session_json(cohort, about)
+    yield from _complaints()
+    yield from _aborted_sessions()
+
+
+def _complaints() -> Iterator[tuple[str, Body]]:
+    """A dealer deals a bad share to one member, or to more than c."""
+    cohort = Cohort("session_complaint", 4, 1, corrupt={"h03": spoil("h01")}).run()
+    about = "h03 deals h01 a spoilt share: one complaint, h03 stays in U2"
+    yield "session_complaint", session_json(cohort, about)
+    spoilt = {"h03": spoil("h01", "h05")}
+    cohort = Cohort("session_excluded", 6, 1, corrupt=spoilt).run()
+    about = "h03 deals two spoilt shares: more than c complaints, h03 is not in U2"
+    yield "session_excluded", session_json(cohort, about)
+
+
+def _aborted_sessions() -> Iterator[tuple[str, Body]]:
+    """One member more than d is lost; then a second attempt that goes well."""
+    silent = {"h02": "share_keys", "h04": "share_keys"}
+    cohort = Cohort("session_second_attempt", 4, 1, silent=silent).run()
+    first = cohort.parties[AGGREGATOR]
+    about = "h02 and h04 lost at share_keys: a clean abort"
+    yield "session_aborted", session_json(cohort, about)
+    cohort.silent = {}
+    for v in silent:
+        data = first.machine.seal_message("Abort", "", _aborted_body(first.operations))
+        cohort.step(v, "received", {"peer": AGGREGATOR, "envelope": data})
+    cohort.open({**first.machine.manifest, "attempt": 2})
+    about = "the clients of session_aborted go on to a second attempt"
+    yield "session_second_attempt", session_json(cohort, about)
+
+
+def _aborted_body(operations: list[tuple[str, Body, Body]]) -> Body:
+    aborted = operations[-1][2]["aborted"]
+    return {
+        "rule": aborted["code"],
+        "detail": "the session ends",
+        "missing": aborted["missing"],
+    }
+
+
+# --- malice ---------------------------------------------------------------
+
+
+def resealed(envelope: Envelope, body: Body, h: bytes) -> bytes:
+    """Another body in a member's envelope, properly signed by it."""
+    encoded = encode_body(envelope.type, body)
+    secret = identity(envelope.sender)
+    sealed = seal(
+        secret,
+        envelope.type,
+        envelope.sid,
+        envelope.sender,
+        envelope.receiver,
+        h,
+        encoded,
+    )
+    return sealed.encode()
+
+
+def spoil(*victims: str) -> Tamper:
+    """A dealer whose sealed shares to some members do not open: one bit is flipped."""
+
+    def tamper(cohort: Cohort, v: str, data: bytes) -> bytes:
+        del v
+        envelope = decode_envelope(data, cohort.n)
+        if envelope.type != "ShareKeys":
+            return data
+        body = decode_body("ShareKeys", envelope.body, cohort.n)
+        for victim in victims:
+            row = body["entries"][cohort.server.u1.index(victim)]
+            row[0] = row[0][:-1] + bytes([row[0][-1] ^ 1])
+        return resealed(envelope, body, cohort.server.book.h1)
+
+    return tamper

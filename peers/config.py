@@ -1,0 +1,361 @@
+"""The configuration of the two programs: one TOML file each, checked in full.
+
+What a key means, its unit and its range stand here once; the errors quote it.
+Paths are relative to the folder of the file. Nothing is read from the environment.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from peers.toml_file import read_config
+
+PHASES: Final = (
+    "advertise_keys",
+    "share_keys",
+    "share_ack",
+    "masked_input",
+    "consistency",
+    "unmasking",
+    "result",
+)
+_ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_NAME: Final = r"^[a-z0-9_]{1,28}$"
+_ID: Final = r"^[a-z0-9-]{1,64}$"
+
+
+def _resolve(value: Any, info: ValidationInfo) -> Any:
+    """Turn a text into a path below the file's folder."""
+    if not isinstance(value, str):
+        raise PydanticCustomError("secagg_path", "must be a path, in quotes")
+    folder = (info.context or {}).get("folder", Path())
+    return Path(folder) / Path(value).expanduser()
+
+
+def _existing(remedy: str) -> Callable[[Any, ValidationInfo], Any]:
+    """Return a validator of a file that must be there; `remedy` says how to get it."""
+
+    def check(value: Any, info: ValidationInfo) -> Any:
+        path = _resolve(value, info)
+        if path.is_file():
+            return path
+        near = _similar(path)
+        hint = f" (there is {near})" if near else ""
+        raise PydanticCustomError(
+            "secagg_no_file",
+            "there is no file {path}{hint}: check the path, or {remedy}",
+            {"path": str(path), "hint": hint, "remedy": remedy},
+        )
+
+    return check
+
+
+def _similar(path: Path) -> str | None:
+    """Return the name in the same folder that differs by case or by the suffix."""
+    if not path.parent.is_dir():
+        return None
+    wanted = path.stem.lower()
+    names = sorted(p.name for p in path.parent.iterdir() if p.stem.lower() == wanted)
+    return names[0] if names else None
+
+
+def _entry_point(value: Any) -> Any:
+    if not isinstance(value, str) or not _ENTRY_POINT.fullmatch(value):
+        raise PydanticCustomError(
+            "secagg_entry_point",
+            "must be 'module:function', such as 'our_training:train'",
+        )
+    return value
+
+
+def _key_bytes(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise PydanticCustomError(
+            "secagg_key",
+            "must be the consortium's public key, 64 hexadecimal digits: ask the"
+            " consortium for what `secagg identity show` prints of its key",
+        )
+    return bytes.fromhex(value)
+
+
+def _tuple(value: Any) -> Any:
+    """TOML has lists; the models hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+SomePath = Annotated[Path, BeforeValidator(_resolve)]
+IdentityFile = Annotated[
+    Path, BeforeValidator(_existing("make one with `secagg identity new`"))
+]
+RosterFile = Annotated[
+    Path, BeforeValidator(_existing("get the signed roster from the consortium"))
+]
+PemFile = Annotated[
+    Path, BeforeValidator(_existing("leave [tls] out to use the roster's identities"))
+]
+ModelFile = Annotated[
+    Path, BeforeValidator(_existing("give `factory = 'module:function'` instead"))
+]
+EntryPoint = Annotated[str, BeforeValidator(_entry_point)]
+PublicKey = Annotated[bytes, BeforeValidator(_key_bytes)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+
+
+class Section(BaseModel):
+    """A table: no unknown keys, exact types, never changed."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+    )
+
+
+class Tls(Section):
+    """A site's own certificates instead of those made from the identities."""
+
+    certificate: PemFile = Field(description="our certificate chain, PEM")
+    key: PemFile = Field(description="its private key, PEM")
+    ca: PemFile = Field(description="the CA that signed the other side, PEM")
+
+
+class Log(Section):
+    """Where the log goes: JSON lines."""
+
+    file: SomePath | None = Field(
+        default=None, description="a file; standard error if left out"
+    )
+    level: Literal["debug", "info", "warning"] = "info"
+
+
+class Member(Section):
+    """What both programs need to be somebody."""
+
+    identity: IdentityFile = Field(description="our identity file")
+    roster: RosterFile = Field(description="the consortium's signed roster")
+    consortium_key: PublicKey = Field(
+        description="the consortium's public key, 64 hexadecimal digits"
+    )
+    state: SomePath = Field(description="the folder for what must survive a restart")
+    tls: Tls | None = None
+    log: Log = Log()
+
+
+class Listen(Section):
+    """Where hospitals dial in."""
+
+    host: str = Field(default="0.0.0.0", description="the address to bind")  # noqa: S104
+    port: int = Field(
+        default=8443, ge=0, le=65_535, description="0 takes any free port"
+    )
+
+
+class Metric(Section):
+    """A number that rides along, exact; a float with `decimals` of them.
+
+    On the wire it is an integer coordinate named ``<name>`` or ``<name>_e<decimals>``,
+    so both sides mean the same unit.
+    """
+
+    name: str = Field(pattern=_NAME, description="a name of a-z, 0-9 and _")
+    decimals: int = Field(default=0, ge=0, le=9, description="decimals kept, 0 to 9")
+
+    @property
+    def wire_name(self) -> str:
+        """The name of its extra coordinate."""
+        return f"{self.name}_e{self.decimals}" if self.decimals else self.name
+
+
+class Extra(Metric):
+    """A metric of the task, with the range in which every hospital's value lies."""
+
+    low: float = Field(description="the smallest value")
+    high: float = Field(description="the largest value")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"low = {self.low:g} is above high = {self.high:g}")
+        return self
+
+
+class Durations(Section):
+    """Seconds a phase may take before its silent members count as lost."""
+
+    advertise_keys: Seconds = 10
+    share_keys: Seconds = 10
+    share_ack: Seconds = 10
+    masked_input: Seconds = 120
+    consistency: Seconds = 10
+    unmasking: Seconds = 10
+    result: Seconds = 60
+
+    @property
+    def milliseconds(self) -> tuple[int, ...]:
+        """The seven durations as the Manifest has them."""
+        return tuple(max(1, round(1000 * getattr(self, name))) for name in PHASES)
+
+
+class TaskTerms(Section):
+    """What is asked of the hospitals, round after round."""
+
+    id: str = Field(pattern=_ID, description="the task's id: a-z, 0-9 and -")
+    rounds: int = Field(ge=1, le=1 << 30, description="how many rounds to run")
+    clip: float = Field(gt=0, description="C: the L2 norm an update is clipped to")
+    coordinate_range: float | None = Field(
+        default=None,
+        alias="range",
+        gt=0,
+        description="where a coordinate saturates; clip",
+    )
+    bits: int = Field(
+        default=16, ge=8, le=24, description="bits of a coordinate, 8 to 24"
+    )
+    weighting: Literal["uniform", "weighted"] = "uniform"
+    max_weight: int = Field(
+        default=1, ge=1, le=1 << 31, description="the largest weight"
+    )
+    corruption_bound: int = Field(
+        default=1, ge=0, description="c, members that may collude"
+    )
+    min_members: int = Field(
+        default=4, ge=3, description="the fewest members of a session"
+    )
+    ready_deadline: float = Field(
+        default=3600, gt=0, description="seconds to wait for all to be ready"
+    )
+    chunk_log2: int = Field(
+        default=18, ge=12, le=20, description="2^this elements per chunk"
+    )
+    extras: Annotated[tuple[Extra, ...], BeforeValidator(_tuple)] = ()
+    durations: Durations = Durations()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weighting == "uniform" and self.max_weight != 1:
+            raise ValueError('max_weight needs weighting = "weighted"')
+        if self.coordinate_range is not None and self.coordinate_range > self.clip:
+            raise ValueError(f"range is above clip = {self.clip:g}")
+        names = [extra.wire_name for extra in self.extras]
+        if len(set(names)) != len(names):
+            raise ValueError("two extras have the same name")
+        return self
+
+
+class Privacy(Section):
+    """Noise on what is released, and the budget that stops the task."""
+
+    noise_multiplier: float = Field(gt=0, description="z: sigma in sensitivities")
+    epsilon: float = Field(gt=0, description="what the whole task may spend")
+    delta: float = Field(gt=0, lt=1, description="the delta epsilon is stated at")
+    adjacency: Literal["zero-out", "replace-one"] = "zero-out"
+
+
+class Model(Section):
+    """The global model: where it comes from and how a mean moves it."""
+
+    path: ModelFile | None = Field(
+        default=None, description="its first state, safetensors"
+    )
+    factory: EntryPoint | None = Field(
+        default=None, description="'module:function' that returns its first state_dict"
+    )
+    frozen: Names = Field(default=(), description="tensors that stay out of the sum")
+    learning_rate: float = Field(
+        default=1.0, gt=0, description="model += rate * mean update"
+    )
+    keep: int = Field(
+        default=1, ge=1, description="how many of the last models stay on disk"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.path is None) == (self.factory is None):
+            raise ValueError("give either path or factory")
+        return self
+
+
+class AggregatorConfig(Member):
+    """The file of ``secagg aggregator``."""
+
+    listen: Listen = Listen()
+    task: TaskTerms = Field(description="the table [task]: id, rounds, clip, ...")
+    privacy: Privacy | None = None
+    model: Model = Field(description="the table [model]: path or factory")
+
+
+class Training(Section):
+    """The hospital's own training code."""
+
+    trainer: EntryPoint = Field(
+        description="'module:function' of train(state_dict, round_info)"
+    )
+    framework: Literal["torch", "numpy"] = "torch"
+    metrics: Annotated[tuple[Metric, ...], BeforeValidator(_tuple)] = ()
+    frozen: Names = Field(default=(), description="as the task's [model] frozen")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="a table handed to the trainer as it is"
+    )
+
+
+class PolicyTerms(Section):
+    """What a session must satisfy before this hospital joins it."""
+
+    min_members: int = Field(default=4, ge=3)
+    corruption_bound: int = Field(default=1, ge=0)
+    min_inputs: int = Field(default=3, ge=3)
+    max_clip: float | None = Field(default=None, gt=0)
+    min_bits: int = Field(default=8, ge=8, le=24)
+    weightings: Names = ("uniform", "weighted")
+    max_weight: int = Field(default=1 << 31, ge=1, le=1 << 31)
+    min_noise_multiplier: float = Field(default=0.0, ge=0)
+    max_length: int = Field(default=1 << 40, ge=1)
+
+
+class HospitalConfig(Member):
+    """The file of ``secagg hospital``."""
+
+    aggregator: str = Field(
+        pattern=r"^wss?://\S+$", description="the aggregator's address, wss://host:port"
+    )
+    tasks: Names | None = Field(
+        default=None, description="task ids to take part in; all"
+    )
+    training: Training = Field(description="the table [training]: trainer, options")
+    policy: PolicyTerms = PolicyTerms()
+
+
+def load_aggregator(path: Path) -> AggregatorConfig:
+    """Read the file of an aggregator.
+
+    Raises:
+        ConfigError: with the file, the line, the key and the remedy.
+    """
+    example = "write one with `secagg aggregator --example > aggregator.toml`"
+    return read_config(path, AggregatorConfig, example=example)
+
+
+def load_hospital(path: Path) -> HospitalConfig:
+    """Read the file of a hospital.
+
+    Raises:
+        ConfigError: with the file, the line, the key and the remedy.
+    """
+    example = "write one with `secagg hospital --example > hospital.toml`"
+    return read_config(path, HospitalConfig, example=example)

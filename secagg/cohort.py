@@ -10,21 +10,28 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from secagg import codec, events, extras, vector
+from secagg import codec, events, pipeline, vector
 from secagg.client import Client
 from secagg.contribution import Contribution
 from secagg.engine import MaskEngine
 from secagg.masked_chunks import chunks_of, masked_chunk, opened_chunk
-from secagg.messages import BlobRef, Envelope, Result
+from secagg.messages import Envelope, Manifest, Result
 from secagg.names import PeerId, Round, SessionId, VectorSum
+from secagg.pipeline import Released
+from secagg.privacy.ledger import (
+    UNLIMITED,
+    Budget,
+    BudgetLedger,
+    MemoryLedgerStore,
+)
 from secagg.server import Server
 
 SPOKEN_IN = {
@@ -40,6 +47,9 @@ SPOKEN_IN = {
 LOSS_ROUNDS = tuple(SPOKEN_IN.values())
 """The rounds from which a silo may fall silent, in order."""
 
+CHUNK = "Chunk"
+"""What a meter calls the frames of the vector plane."""
+
 CHUNK_HEADER = 37
 """Bytes of a chunk frame before the chunk (spec 7.2)."""
 
@@ -50,8 +60,8 @@ class Meter(Protocol):
     def at(self, party: PeerId) -> AbstractContextManager[None]:
         """Work inside is on the account of `party`."""
 
-    def carry(self, sender: PeerId, receiver: PeerId, size: int) -> None:
-        """So many bytes go from one party to the other."""
+    def carry(self, sender: PeerId, receiver: PeerId, kind: str, size: int) -> None:
+        """So many bytes of `kind`, a message type or a chunk, go to `receiver`."""
 
 
 class NoMeter:
@@ -62,7 +72,7 @@ class NoMeter:
         del party
         return contextlib.nullcontext()
 
-    def carry(self, sender: PeerId, receiver: PeerId, size: int) -> None:
+    def carry(self, sender: PeerId, receiver: PeerId, kind: str, size: int) -> None:
         """Do nothing."""
 
 
@@ -84,21 +94,38 @@ def faithful(carried: Carried) -> Iterable[Carried]:
     return (carried,)
 
 
-def release_as_is(server: Server, opened: VectorSum) -> Result:
-    """Return the Result that releases the opened sum without check or noise."""
-    params, u3 = server.params, server.sets["u3"]
-    data, width = vector.released_bytes(VectorSum(opened[: params.m]))
-    sums = extras.decode(VectorSum(opened[params.m :]), params, len(u3))
-    return Result(
-        status="released",
-        u3=u3,
-        verdicts=(),
-        dp=None,
-        extras=tuple(sums.items()),
-        vector=BlobRef(hash=hashlib.sha256(data).digest(), size=len(data), width=width),
-        next_model_hash=None,
-        epsilon=None,
-    )
+def unlimited_ledger(manifest: Manifest) -> BudgetLedger:
+    """Return a ledger in memory whose budget is never spent."""
+    delta = UNLIMITED.delta if manifest.dp is None else manifest.dp.delta
+    budget = Budget(epsilon=math.inf, delta=delta)
+    return BudgetLedger(MemoryLedgerStore(), {manifest.task_id: budget})
+
+
+def release_sum(
+    server: Server, opened: VectorSum, *, ledger: BudgetLedger, seed: bytes
+) -> tuple[Result, Released | None]:
+    """Run the release of an opened sum; return its Result and what was released.
+
+    Args:
+        server: whose session it is.
+        opened: the opened sum, shape (M,).
+        ledger: what is charged.
+        seed: of the noise, 32 bytes.
+    """
+    u3 = server.sets["u3"]
+    try:
+        released = pipeline.release(
+            pipeline.opened_sum(opened, server.params, u3_count=len(u3)),
+            server.params,
+            task_id=server.manifest.task_id,
+            sid=server.sid,
+            seed=seed,
+            ledger=ledger,
+        )
+    except pipeline.SumRefusedError as refused:
+        return pipeline.discarded(refused, u3=u3, model_hash=None), None
+    result, _ = pipeline.published(released, u3=u3, next_model_hash=None)
+    return result, released
 
 
 @dataclass(kw_only=True)
@@ -113,10 +140,12 @@ class Cohort:
         silent: from which round on a member says nothing.
         network: rewrites what is on its way.
         meter: counts time and bytes.
-        release: turns the opened sum, shape (M,), into the Result.
+        ledger: what a release is charged to; by default it is never spent.
+        noise_seed: of the noise, 32 bytes.
         effects: what every machine asked for, in order.
         inputs: x_u of those that masked one.
         opened: the opened integer sum over U3, shape (M,).
+        released: what the release made of it, None if it was discarded.
     """
 
     server: Server
@@ -126,17 +155,20 @@ class Cohort:
     silent: Mapping[PeerId, Round] = field(default_factory=dict)
     network: Network = faithful
     meter: Meter = field(default_factory=NoMeter)
-    release: Callable[[Server, VectorSum], Result] = release_as_is
+    ledger: BudgetLedger | None = None
+    noise_seed: bytes = field(default=bytes(32), repr=False)
     effects: dict[PeerId, list[events.ClientEffect | events.ServerEffect]] = field(
         default_factory=lambda: collections.defaultdict(list)
     )
     inputs: dict[PeerId, Contribution] = field(default_factory=dict)
     opened: VectorSum | None = None
+    released: Released | None = None
 
     def __post_init__(self) -> None:
         """Start with nothing on its way."""
         self._queue: collections.deque[Carried] = collections.deque()
         self._stored: dict[PeerId, list[bytes]] = {}
+        self._ended: dict[PeerId, events.Completed | events.Aborted] = {}
         self.aggregator = self.server.manifest.aggregator
 
     def run(self) -> events.Completed | events.Aborted:
@@ -156,12 +188,7 @@ class Cohort:
 
     def outcome(self, party: PeerId) -> events.Completed | events.Aborted | None:
         """Return how the session ended for `party`; None if it has not."""
-        ends = [
-            effect
-            for effect in self.effects[party]
-            if isinstance(effect, events.Completed | events.Aborted)
-        ]
-        return ends[-1] if ends else None
+        return self._ended.get(party)
 
     def tell_server(self, event: events.ServerEvent) -> None:
         """Give the aggregator's machine an event and carry out its effects."""
@@ -173,7 +200,7 @@ class Cohort:
         """Give a member's machine an event and carry out its effects."""
         with self.meter.at(peer):
             effects = self.clients[peer].handle(event)
-        self.effects[peer] += effects
+        self._note(peer, effects)
         for effect in effects:
             if isinstance(effect, events.Send):
                 self._carry(Carried(peer, effect.receiver, effect.envelope))
@@ -187,12 +214,22 @@ class Cohort:
         return since is not None and order(round_) >= order(since)
 
     def _serve(self, effects: list[events.ServerEffect]) -> None:
-        self.effects[self.aggregator] += effects
+        self._note(self.aggregator, effects)
         for effect in effects:
             if isinstance(effect, events.Send):
                 self._carry(Carried(self.aggregator, effect.receiver, effect.envelope))
             elif isinstance(effect, events.OpenSum):
                 self._open(effect)
+
+    def _note(
+        self,
+        party: PeerId,
+        effects: Sequence[events.ClientEffect | events.ServerEffect],
+    ) -> None:
+        self.effects[party] += effects
+        for effect in effects:
+            if isinstance(effect, events.Completed | events.Aborted):
+                self._ended[party] = effect
 
     def _carry(self, carried: Carried) -> None:
         round_ = SPOKEN_IN.get(carried.envelope.type)
@@ -200,7 +237,8 @@ class Cohort:
             return
         for arriving in self.network(carried):
             size = 1 + len(codec.encode_envelope(arriving.envelope))
-            self.meter.carry(arriving.sender, arriving.receiver, size)
+            kind = arriving.envelope.type
+            self.meter.carry(arriving.sender, arriving.receiver, kind, size)
             self._queue.append(arriving)
 
     def _deliver(self, carried: Carried) -> None:
@@ -221,7 +259,7 @@ class Cohort:
             root = self._root(effect.sid, chunks)
         self.inputs[peer], self._stored[peer] = x_u, chunks
         for chunk in chunks:
-            self.meter.carry(peer, self.aggregator, CHUNK_HEADER + len(chunk))
+            self.meter.carry(peer, self.aggregator, CHUNK, CHUNK_HEADER + len(chunk))
         with self.meter.at(self.aggregator):
             stored = self._root(effect.sid, chunks)
         self.tell_client(peer, events.VectorMasked(sid=effect.sid, root=root))
@@ -256,5 +294,9 @@ class Cohort:
                 for index in range(chunks_of(params).count)
             ]
             self.opened = VectorSum(np.concatenate(parts))
-            result = self.release(self.server, self.opened)
+            ledger = self.ledger or unlimited_ledger(self.server.manifest)
+            seed = self.noise_seed
+            result, self.released = release_sum(
+                self.server, self.opened, ledger=ledger, seed=seed
+            )
         self.tell_server(events.SumOpened(result=result))

@@ -148,7 +148,8 @@ class Parameters:
         derived = list(self.declared_extras)
         if self.weighting == "weighted":
             derived.append(Extra(name=WEIGHT, low=0, high=self.max_weight))
-        if self.scale.coordinate_range < self.scale.clip:
+        # With noise its range m would swell the sensitivity (rule 10-2): left out.
+        if self.scale.coordinate_range < self.scale.clip and self.dp is None:
             derived.append(Extra(name=SATURATED, low=0, high=self.m))
         return tuple(derived)
 

@@ -9,6 +9,8 @@ sample of it. A run without noise takes the same way, with the mechanism that ad
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -18,14 +20,21 @@ from numpy.typing import NDArray
 
 from secagg import errors, extras, privacy, robust
 from secagg.crypto import transcript
-from secagg.messages import NoiseRecord, NoiseTerms
-from secagg.names import Mean, SessionId, VectorSum
+from secagg.messages import (
+    BlobRef,
+    CheckVerdict,
+    NoiseRecord,
+    NoiseTerms,
+    Result,
+)
+from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import WEIGHT, Parameters
 from secagg.privacy import accountant
 from secagg.privacy.ledger import BudgetLedger
 from secagg.privacy.mechanism import Adjacency, NoiseEvent
 from secagg.quantize import dequantize
 from secagg.robust.check import ExtraSum, OpenedSum, Sees, Verdict
+from secagg.vector import released_bytes
 
 _NO_NOISE: Final = NoiseTerms(
     mechanism="none", noise_multiplier=0.0, adjacency=Adjacency.ZERO_OUT, delta=0.0
@@ -234,3 +243,56 @@ def _divisor(view: OpenedSum, params: Parameters) -> float:
         return view.u3_count
     (weight_sum,) = (one.total for one in view.extras if one.extra.name == WEIGHT)
     return max(1, weight_sum) / params.max_weight
+
+
+def published(
+    released: Released, *, u3: tuple[PeerId, ...], next_model_hash: bytes | None
+) -> tuple[Result, memoryview]:
+    """Return the Result that publishes a release, and the vector's bytes (spec 4.8).
+
+    Args:
+        released: what came out of `release`.
+        u3: whose sum it is, sorted.
+        next_model_hash: of the model made from it, None where there is none.
+    """
+    data, width = released_bytes(released.vector)
+    result = Result(
+        status="released",
+        u3=u3,
+        verdicts=_said(released.verdicts),
+        dp=released.noise,
+        extras=released.extras,
+        vector=BlobRef(hash=hashlib.sha256(data).digest(), size=len(data), width=width),
+        next_model_hash=next_model_hash,
+        epsilon=released.epsilon if math.isfinite(released.epsilon) else None,
+    )
+    return result, data
+
+
+def discarded(
+    refused: SumRefusedError, *, u3: tuple[PeerId, ...], model_hash: bytes | None
+) -> Result:
+    """Return the Result that says a round was discarded, and by which checks.
+
+    Args:
+        refused: what `release` raised.
+        u3: whose sum it was.
+        model_hash: of the model, which stays as it is.
+    """
+    return Result(
+        status="discarded",
+        u3=u3,
+        verdicts=_said(refused.verdicts),
+        dp=None,
+        extras=(),
+        vector=None,
+        next_model_hash=model_hash,
+        epsilon=None,
+    )
+
+
+def _said(verdicts: tuple[Verdict, ...]) -> tuple[CheckVerdict, ...]:
+    return tuple(
+        CheckVerdict(check=one.check, passed=one.passed, detail=one.detail)
+        for one in verdicts
+    )

@@ -1,0 +1,1 @@
+"""The subcommands of `secagg`, a module each; they say things, others do them."""

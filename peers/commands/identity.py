@@ -1,0 +1,88 @@
+"""``secagg identity``: make an identity, show its public half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peers import terminal
+from peers.enrolment import Card, EnrolmentError, read_card
+from secagg import errors
+from secagg.entropy import SystemEntropy
+from secagg.identity import Identity
+from secagg.names import PEER_ID, PeerId
+
+app = typer.Typer(
+    no_args_is_help=True, help="Make this institution's identity; show its public half."
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@app.command()
+@terminal.told
+def new(
+    peer: Annotated[str, typer.Argument(metavar="ID", help="1 to 64 of a-z, 0-9, -.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The secret file; ID.identity.json if left out.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What people call the institution.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make an identity: a secret file, and a public card to hand out."""
+    if not PEER_ID.fullmatch(peer):
+        raise EnrolmentError(f"the id {peer!r} is not 1 to 64 of a-z, 0-9 and -")
+    path = out or Path(f"{peer}.identity.json")
+    card_path = path.parent / f"{peer}.card.json"
+    identity = Identity.generate(PeerId(peer), SystemEntropy())
+    identity.save(path)
+    card = Card.of(identity, name)
+    _write_card(card_path, card)
+    if as_json:
+        terminal.say_json({**_fields(card), "file": str(path), "card": str(card_path)})
+        return
+    console = terminal.out()
+    console.print(f"[bold]{path}[/] is the secret: it never leaves this machine.")
+    console.print(f"[bold]{card_path}[/] is the card: send it to the consortium, and")
+    console.print(f"read this to them by telephone: [bold]{card.fingerprint}[/]")
+
+
+@app.command()
+@terminal.told
+def show(
+    path: Annotated[Path, typer.Argument(help="An identity file or a card.")],
+    card: Annotated[
+        Path | None, typer.Option(help="Write the public card to this file.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="The name on the card.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show the public half of an identity: id, key and fingerprint."""
+    found = read_card(path)
+    shown = Card(id=found.id, name=name or found.name, key=found.key)
+    if card is not None:
+        _write_card(card, shown)
+    if as_json:
+        terminal.say_json(_fields(shown))
+        return
+    console = terminal.out()
+    console.print(f"id           {shown.id}")
+    console.print(f"public key   {shown.key.hex()}")
+    console.print(f"fingerprint  [bold]{shown.fingerprint}[/]")
+
+
+def _fields(card: Card) -> dict[str, str]:
+    return {
+        "id": card.id,
+        "name": card.name,
+        "key": card.key.hex(),
+        "fingerprint": card.fingerprint,
+    }
+
+
+def _write_card(path: Path, card: Card) -> None:
+    try:
+        path.write_text(card.to_json(), encoding="utf-8")
+    except OSError as error:
+        raise errors.StateError(f"cannot write {path}: {error.strerror}") from None

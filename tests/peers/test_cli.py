@@ -1,0 +1,232 @@
+"""peers.cli: what a person types, and what the command answers."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+import secagg
+from peers.cli import app
+from peers.enrolment import read_card
+
+RUNNER = CliRunner()
+
+
+def run(*arguments, **kwargs):
+    """Run the command and return its result; an unexpected error is raised."""
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments], **kwargs)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def succeed(*arguments, **kwargs):
+    result = run(*arguments, **kwargs)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def refused(*arguments, **kwargs):
+    """The one line with which the command fails."""
+    result = run(*arguments, **kwargs)
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.output
+    return lines[0]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def enrolled(folder):
+    """A consortium's key and roster with an aggregator and one hospital."""
+    for peer in ("consortium", "agg", "bern"):
+        succeed("identity", "new", peer, "--name", peer.title())
+    accept("agg", "--role", "aggregator", "--consortium", "Cardio")
+    accept("bern")
+    return folder
+
+
+def accept(peer, *options, roster="roster.json"):
+    card = read_card_of(peer)
+    return succeed(
+        "roster", "accept", f"{peer}.card.json", "--roster", roster,
+        "--key", "consortium.identity.json", "--fingerprint", card.fingerprint,
+        *options,
+    )  # fmt: skip
+
+
+def read_card_of(peer):
+    from pathlib import Path
+
+    return read_card(Path(f"{peer}.card.json"))
+
+
+def key_of_consortium():
+    return read_card_of("consortium").key.hex()
+
+
+def test_the_version_is_printed() -> None:
+    assert secagg.__version__ in succeed("--version").stdout
+
+
+def test_no_arguments_show_the_help() -> None:
+    assert "identity" in run().output
+
+
+# --- identity
+
+
+def test_a_new_identity_is_for_its_owner_alone(folder) -> None:
+    succeed("identity", "new", "bern")
+    assert (folder / "bern.identity.json").stat().st_mode & 0o077 == 0
+    assert "seed" not in (folder / "bern.card.json").read_text()
+
+
+def test_a_new_identity_can_be_read_by_machines(folder) -> None:
+    value = json.loads(succeed("identity", "new", "bern", "--json").stdout)
+    assert value["fingerprint"] == read_card_of("bern").fingerprint
+
+
+def test_an_identity_is_never_overwritten(folder) -> None:
+    succeed("identity", "new", "bern")
+    assert "exists" in refused("identity", "new", "bern")
+
+
+def test_an_ill_formed_id_is_refused(folder) -> None:
+    assert "a-z, 0-9 and -" in refused("identity", "new", "Bern Hospital")
+
+
+def test_an_identity_is_shown_without_its_secret(folder) -> None:
+    succeed("identity", "new", "bern")
+    seed = json.loads((folder / "bern.identity.json").read_text())["seed"]
+    for options in ([], ["--json"]):
+        shown = succeed("identity", "show", "bern.identity.json", *options).stdout
+        assert read_card_of("bern").fingerprint in shown
+        assert seed not in shown
+
+
+def test_a_card_is_written_again_with_a_name(folder) -> None:
+    succeed("identity", "new", "bern")
+    succeed(
+        "identity", "show", "bern.identity.json", "--card", "again.json", "--name", "B"
+    )
+    assert json.loads((folder / "again.json").read_text())["name"] == "B"
+
+
+def test_an_identity_that_others_may_read_is_refused(folder) -> None:
+    succeed("identity", "new", "bern")
+    (folder / "bern.identity.json").chmod(0o644)
+    assert "chmod 600" in refused("identity", "show", "bern.identity.json")
+
+
+def test_a_mistyped_path_says_where_it_looked(folder) -> None:
+    line = refused("identity", "show", "brn.identity.json")
+    assert "check the path" in line
+
+
+# --- roster
+
+
+def test_a_roster_grows_by_accepting_cards(enrolled) -> None:
+    listed = json.loads(succeed("roster", "list", "roster.json", "--json").stdout)
+    assert listed["version"] == 2
+    assert [member["id"] for member in listed["members"]] == ["agg", "bern"]
+
+
+def test_the_first_roster_needs_a_name(folder) -> None:
+    for peer in ("consortium", "bern"):
+        succeed("identity", "new", peer)
+    line = refused(
+        "roster", "accept", "bern.card.json", "--roster", "roster.json", "--key",
+        "consortium.identity.json", "--fingerprint", read_card_of("bern").fingerprint,
+    )  # fmt: skip
+    assert "--consortium NAME" in line
+
+
+def test_a_card_with_another_fingerprint_is_refused(enrolled) -> None:
+    succeed("identity", "new", "zug")
+    line = refused(
+        "roster", "accept", "zug.card.json", "--roster", "roster.json", "--key",
+        "consortium.identity.json", "--fingerprint", read_card_of("bern").fingerprint,
+    )  # fmt: skip
+    assert "not the member's card" in line
+
+
+@pytest.mark.parametrize(("answer", "version"), [("y\n", 3), ("n\n", 2)])
+def test_a_person_is_asked_about_the_fingerprint(enrolled, answer, version) -> None:
+    succeed("identity", "new", "zug")
+    result = run(
+        "roster", "accept", "zug.card.json", "--roster", "roster.json", "--key",
+        "consortium.identity.json", input=answer,
+    )  # fmt: skip
+    assert (result.exit_code == 0) == (answer == "y\n")
+    listed = json.loads(succeed("roster", "list", "roster.json", "--json").stdout)
+    assert listed["version"] == version
+
+
+def test_a_roster_of_another_consortium_is_not_signed_over(enrolled) -> None:
+    succeed("identity", "new", "mallory")
+    succeed("identity", "new", "zug")
+    line = refused(
+        "roster", "accept", "zug.card.json", "--roster", "roster.json", "--key",
+        "mallory.identity.json", "--fingerprint", read_card_of("zug").fingerprint,
+    )  # fmt: skip
+    assert "2.1-2" in line
+
+
+def test_a_good_roster_is_confirmed(enrolled) -> None:
+    shown = succeed(
+        "roster", "check", "roster.json", "--consortium-key", key_of_consortium()
+    )
+    assert "signed by the consortium" in shown.stdout
+
+
+def test_an_edited_roster_is_refused(enrolled) -> None:
+    text = (enrolled / "roster.json").read_text()
+    (enrolled / "roster.json").write_text(text.replace('"Bern"', '"Brn"'))
+    line = refused(
+        "roster", "check", "roster.json", "--consortium-key", key_of_consortium()
+    )
+    assert "2.1-2" in line
+
+
+def test_a_key_that_differs_is_named(enrolled) -> None:
+    (enrolled / "old.json").write_bytes((enrolled / "roster.json").read_bytes())
+    (enrolled / "bern.identity.json").unlink()
+    succeed("identity", "new", "bern")
+    accept("bern", "--replace")
+    line = refused(
+        "roster", "check", "old.json", "roster.json", "--consortium-key",
+        key_of_consortium(),
+    )  # fmt: skip
+    assert "bern: key" in line
+    assert line.endswith("Use the newest on both sides: roster.json")
+
+
+def test_two_rosters_that_agree_are_confirmed(enrolled) -> None:
+    (enrolled / "copy.json").write_bytes((enrolled / "roster.json").read_bytes())
+    shown = succeed(
+        "roster", "check", "roster.json", "copy.json", "--consortium-key",
+        key_of_consortium(), "--json",
+    )  # fmt: skip
+    assert json.loads(shown.stdout)["agree"] is True
+
+
+def test_a_list_says_whether_the_signature_was_checked(enrolled) -> None:
+    assert "not checked" in succeed("roster", "list", "roster.json").stdout
+    checked = succeed(
+        "roster", "list", "roster.json", "--consortium-key", key_of_consortium()
+    )
+    assert "signed by the consortium" in checked.stdout
+
+
+def test_a_consortium_key_that_is_cut_is_refused(enrolled) -> None:
+    line = refused("roster", "check", "roster.json", "--consortium-key", "abcd")
+    assert "64 hexadecimal digits" in line

@@ -20,8 +20,9 @@ lint: .venv/.installed  ## format, ruff, mypy, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-vectors: .venv/.installed  ## write the test vectors from the model
+vectors: .venv/.installed  ## write the test vectors from the model, draw the diagrams
 	$(BIN)/python -m protocol_spec.model.generate
+	$(BIN)/python -m protocol_spec.draw
 
 clean:  ## remove caches and build outputs; .venv stays
 	rm -rf build dist demo-report .mypy_cache .ruff_cache .pytest_cache .hypothesis

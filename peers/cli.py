@@ -8,6 +8,7 @@ import typer
 
 import secagg
 from peers.commands import identity, roster
+from peers.commands.simulate import simulate
 
 app = typer.Typer(
     name="secagg",
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(identity.app, name="identity")
 app.add_typer(roster.app, name="roster")
+app.command()(simulate)
 
 
 def _version(wanted: bool) -> None:

@@ -34,7 +34,7 @@ class Report:
         server_seconds: of the aggregator.
         bytes_up_per_client, bytes_down_per_client: medians over the silos of U3.
         bytes_up_by_round, bytes_down_by_round: the same, by round.
-        overhead: bytes up beyond the packed vector, as a share of it.
+        overhead: bytes up beyond the packed vector, as a share of it; None if aborted.
         peak_rss_mib: of this process, which holds every silo at once.
     """
 
@@ -62,7 +62,7 @@ class Report:
     bytes_down_per_client: int
     bytes_up_by_round: Mapping[str, int]
     bytes_down_by_round: Mapping[str, int]
-    overhead: float
+    overhead: float | None
     peak_rss_mib: float
 
     def row(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def _report(
         bytes_down_per_client=sum(down.values()),
         bytes_up_by_round=up,
         bytes_down_by_round=down,
-        overhead=sum(up.values()) / packed - 1,
+        overhead=sum(up.values()) / packed - 1 if aborted is None else None,
         peak_rss_mib=round(peak_rss_mib(), 1),
     )
 

@@ -1,5 +1,7 @@
 """A meter books time and bytes on the party that spends them."""
 
+import pytest
+
 from secagg.cohort import CHUNK
 from secagg.names import PeerId
 from secagg.simulation.meter import CostMeter, peak_rss_mib
@@ -25,11 +27,8 @@ def test_an_abort_is_booked_on_the_result():
 
 def test_time_is_booked_even_when_the_work_fails():
     meter = CostMeter()
-    try:
-        with meter.at(A):
-            raise KeyError
-    except KeyError:
-        pass
+    with pytest.raises(KeyError), meter.at(A):
+        {}["missing"]
     assert meter.seconds[A] > 0
     assert meter.seconds[S] == 0
 

@@ -181,6 +181,11 @@ class Metric(Section):
         """The name of its extra coordinate."""
         return f"{self.name}_e{self.decimals}" if self.decimals else self.name
 
+    @property
+    def scale(self) -> int:
+        """Integers per unit."""
+        return int(10**self.decimals)
+
 
 class Extra(Metric):
     """A metric of the task, with the range in which every hospital's value lies."""

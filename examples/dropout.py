@@ -1,0 +1,19 @@
+"""Lose one hospital at each round of the protocol; the sum over the rest is exact."""
+
+import numpy as np
+
+from secagg.cohort import LOSS_ROUNDS
+from secagg.errors import SessionAborted
+from secagg.simulation import simulate
+
+updates = [np.full(4, float(i)) for i in range(6)]
+
+for round_ in LOSS_ROUNDS:
+    outcome = simulate(updates, drop={round_.value: {5}}, seed=7)
+    survivors = len(outcome.sets["u3"])
+    print(f"lost from {round_.value:15} {survivors} in the sum, mean {outcome.mean}")
+
+try:
+    simulate(updates, drop={"share_keys": {3, 4, 5}})
+except SessionAborted as error:
+    print(f"lost three of six: {error}")

@@ -60,7 +60,6 @@ class Client:
         self.me, self.secret, self.aggregator, self.hc = me, secret, aggregator, hc
         self.roster, self.standing, self.entropy = roster, standing, entropy
         self.ready: Body | None = None
-        self.over: set[bytes] = set()
         self._leave()
 
     def _leave(self) -> None:
@@ -109,8 +108,6 @@ class Client:
         try:
             return self._take(peer, data)
         except RefusedError as refused:
-            if self.sid is not None:
-                self.over.add(self.sid)
             self._leave()
             return {"refuse": refused.rule}
 
@@ -122,14 +119,15 @@ class Client:
         to_all = HEADERS[envelope.type].to_all
         addressed = envelope.receiver == ("" if to_all else self.me)
         require("3.4-5", addressed, "addressed to another")
-        if envelope.sid in self.over:
-            return {}
+        if self._elsewhere(envelope):
+            return {"ignored": [peer, "8-6"]}
         if self.accepted.get(envelope.type) == data:
             return self.answers[envelope.type]
+        if envelope.type == "Manifest" and envelope.sid != self.sid:
+            due = self.ready is not None and not self.released
+            return self._join(envelope, data) if due else {}
         self._check_turn(envelope)
-        if envelope.type == "Manifest":
-            return self._join(envelope, data)
-        public = self.roster.keys[self.aggregator]
+        public = self.roster.keys[envelope.sender]
         check_signature(envelope, public, self._transcript(envelope.type), "3.4-3")
         body = decode_body(envelope.type, envelope.body, members)
         effects: Effects = getattr(self, "on_" + envelope.type)(body, envelope.body)
@@ -140,17 +138,13 @@ class Client:
             }
         return effects
 
+    def _elsewhere(self, envelope: Envelope) -> bool:
+        """Whether a message is of another session than the one at hand (rule 8-6)."""
+        return envelope.type != "Manifest" and envelope.sid != self.sid
+
     def _check_turn(self, envelope: Envelope) -> None:
-        """Rules 3.4-1, 3.4-6, 3.4-7."""
+        """Rules 3.4-7, 3.4-6."""
         kind = envelope.type
-        if kind == "Manifest" and envelope.sid != self.sid:
-            sid = keys.session_id(envelope.body)
-            require("3.4-1", envelope.sid == sid, "the sid is not the Manifest's")
-            free = self.ready is not None and not self.released
-            require("3.4-6", free, "no Manifest is due")
-            return
-        require("3.4-6", self.sid is not None, f"{kind} without a session")
-        require("3.4-1", envelope.sid == self.sid, "the sid is not the Manifest's")
         require("3.4-7", kind not in self.accepted, f"a second {kind}")
         if kind != "Abort":
             due = ORDER[sum(taken in self.accepted for taken in ORDER)]
@@ -158,15 +152,15 @@ class Client:
 
     def _join(self, envelope: Envelope, data: bytes) -> Effects:
         """Check a Manifest and open its session (spec 4.1)."""
-        public = self.roster.keys[self.aggregator]
+        sid = keys.session_id(envelope.body)
+        require("3.4-1", envelope.sid == sid, "the sid is not the Manifest's")
+        public = self.roster.keys[envelope.sender]
         check_signature(envelope, public, envelope.sid, "3.4-3")
         body = decode_body("Manifest", envelope.body, len(self.roster.keys))
         assert self.ready is not None  # noqa: S101 rule 3.4-6
         checks.check_manifest(body, self.me, self.ready, self.roster, self.standing)
         require("3.4-4", body["aggregator"] == self.aggregator, "not its aggregator")
         params = parameters_of(body)
-        if self.sid is not None:
-            self.over.add(self.sid)
         self._leave()
         self.sid, self.manifest, self.params = envelope.sid, body, params
         self.members = [member[0] for member in body["members"]]
@@ -257,7 +251,6 @@ class Client:
         head = self.standing.head
         link = keys.link(head, self.sid, self.transcripts["h3"], encoded)
         self.standing.head = link
-        self.over.add(self.sid)
         self._leave()
         self.ready = None
         return {"completed": {"link": link, "included": self.me in self.u3}}
@@ -267,7 +260,6 @@ class Client:
         del encoded
         assert self.sid is not None  # noqa: S101 rule 3.4-6
         retry = not self.released and self.manifest["attempt"] < 3
-        self.over.add(self.sid)
         self._leave()
         if not retry:
             self.ready = None

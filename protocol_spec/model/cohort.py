@@ -93,8 +93,9 @@ class Party:
     Attributes:
         machine: the client or the server.
         operations: its events and their effects, in order.
-        snapshots: the machine and the number of operations before each event, by the
-            type (and, for the aggregator, the sender) of the message received.
+        snapshots: the machine and the number of operations before a message, by the
+            type (and, for the aggregator, the sender) of the message received; under
+            ``last`` those before the last event.
     """
 
     machine: Any
@@ -158,14 +159,21 @@ class Cohort:
     def step(self, who: str, event: str, given: Body) -> Effects:
         """Feed one event and write it down."""
         party = self.parties[who]
-        if self.snap and event == "received":
-            envelope = decode_envelope(given["envelope"], self.n)
-            key = envelope.type + (f"/{given['peer']}" if who == AGGREGATOR else "")
-            snapshot = (copy.deepcopy(party.machine), len(party.operations))
-            party.snapshots.setdefault(key, snapshot)
+        if self.snap:
+            self._keep(party, event, given)
         effects: Effects = party.machine.handle(event, given)
         party.operations.append((event, given, effects))
         return effects
+
+    def _keep(self, party: Party, event: str, given: Body) -> None:
+        """A snapshot before the event, and before the message if it is one."""
+        snapshot = (copy.deepcopy(party.machine), len(party.operations))
+        party.snapshots["last"] = snapshot
+        if event == "received":
+            kind = decode_envelope(given["envelope"], self.n).type
+            to_s = party is self.parties.get(AGGREGATOR)
+            key = f"{kind}/{given['peer']}" if to_s else kind
+            party.snapshots.setdefault(key, snapshot)
 
     # --- the session -------------------------------------------------------
 

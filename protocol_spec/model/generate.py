@@ -11,8 +11,11 @@ import re
 import sys
 from collections.abc import Iterator
 
+from protocol_spec.model import bad_manifests, bad_to_client, bad_to_server
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.messages import Body
 from protocol_spec.model.sessions import all_sessions
+from protocol_spec.model.twins import twin_json
 
 FOLDER = pathlib.Path(__file__).parent.parent / "vectors" / "v1"
 FLAT_ARRAY = re.compile(r"\[[^][{}]+\]")
@@ -20,7 +23,18 @@ FLAT_ARRAY = re.compile(r"\[[^][{}]+\]")
 
 def all_files() -> Iterator[tuple[str, Body]]:
     """Every file: (name without .json, content)."""
+    yield from all_twins()
     yield from all_sessions()
+
+
+def all_twins() -> Iterator[tuple[str, Body]]:
+    """The negative twins of whole sessions."""
+    cohort = Cohort("bad", 4, 1, snap=True).run()
+    yield from bad_manifests.all_bad_manifests(cohort)
+    for twin in (*bad_to_client.twins(cohort), *bad_to_server.twins(cohort)):
+        yield twin.name, twin_json(cohort, twin)
+    for ended, twin in bad_to_server.aborts():
+        yield twin.name, twin_json(ended, twin)
 
 
 def text_of(content: Body) -> str:

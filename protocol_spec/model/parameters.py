@@ -88,7 +88,8 @@ def all_extras(manifest: Body) -> tuple[tuple[str, int, int], ...]:
     extras = [(name, low, high) for name, low, high in manifest["extras"]]
     if manifest["weighting"] == "weighted":
         extras.append(("weight", 0, manifest["w_max"]))
-    if from_real(manifest["range"]) < from_real(manifest["clip"]):
+    narrow = from_real(manifest["range"]) < from_real(manifest["clip"])
+    if narrow and manifest["dp"] is None:
         extras.append(("saturated", 0, manifest["m"]))
     return tuple(extras)
 

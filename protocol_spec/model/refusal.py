@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
+_off: set[str] = set()
+
+
+@contextlib.contextmanager
+def switched_off(rule: str) -> Iterator[None]:
+    """Check everything but `rule`: shows whether a bad vector breaks that one alone."""
+    _off.add(rule)
+    try:
+        yield
+    finally:
+        _off.discard(rule)
+
 
 class RefusedError(Exception):
     """A rule of the spec was broken.
@@ -28,5 +43,5 @@ def require(
     Raises:
         RefusedError: the rule is broken.
     """
-    if not holds:
+    if not holds and rule not in _off:
         raise RefusedError(rule, detail, culprits)

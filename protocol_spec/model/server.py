@@ -86,22 +86,29 @@ class Server:
     # --- receiving ---------------------------------------------------------
 
     def received(self, peer: str, data: bytes) -> Effects:
-        """Take a message, ignore it if late, or drop its sender by the rule."""
+        """Take a message, ignore it, or drop its sender by the rule."""
         try:
+            require("3.4-8", self._takes_part(peer), "not a member, or dropped")
+        except RefusedError as refused:
+            return {"ignored": [peer, refused.rule]}
+        try:
+            if decode_envelope(data, self.params.n).sid != self.sid:
+                return {"ignored": [peer, "8-6"]}
             kept = self._take(peer, data)
         except RefusedError as refused:
             self.dropped[peer] = refused.rule
             return {"drop": [peer, refused.rule], **self._close_if_complete()}
         return self._close_if_complete() if kept else {}
 
+    def _takes_part(self, peer: str) -> bool:
+        return peer in self.u0 and peer not in self.dropped
+
     def _take(self, peer: str, data: bytes) -> bool:
         """Check and keep a message; False if it changes nothing (spec 3.4, 4)."""
         envelope = decode_envelope(data, self.params.n)
-        known = peer in self.u0 and peer not in self.dropped
-        require("3.4-8", known, "not a member, or dropped")
         require("3.4-4", envelope.sender == peer, "not the sender's connection")
         require("3.4-5", envelope.receiver == self.me, "addressed to another")
-        if envelope.sid != self.sid or PHASES[self.phase] == "over":
+        if PHASES[self.phase] == "over":
             return False
         if envelope.type == "Refusal":
             return self._refusal(peer, envelope)
@@ -149,8 +156,8 @@ class Server:
 
     def check_share_ack(self, peer: str, body: Body) -> None:
         """Rule 4.4-1."""
-        del peer
-        sharing.read_bitmap(body["bitmap"], self.u1, set(self.bodies["ShareKeys"]))
+        dealers = {*self.bodies["ShareKeys"], peer}
+        sharing.read_bitmap(body["bitmap"], self.u1, dealers)
 
     def check_masked_input(self, peer: str, body: Body) -> None:
         """Rule 4.5-1."""
@@ -229,9 +236,11 @@ class Server:
         }
         return {"aborted": aborted}
 
-    def _floor(self, rule: str, found: list[str], least: int) -> None:
-        """The set that a list is made of, and its floor."""
-        self.short = found
+    def _floor(
+        self, rule: str, found: list[str], least: int, there: list[str] | None = None
+    ) -> None:
+        """The set that a list is made of, its floor, and who is not missing."""
+        self.short = found if there is None else there
         require(rule, len(found) >= least, f"{len(found)} is below {least}")
 
     def close_advertise_keys(self) -> Effects:
@@ -262,16 +271,21 @@ class Server:
 
     def close_share_ack(self) -> Effects:
         """U2: at least t ones and at most c zeros (spec 4.4)."""
+        given = self._given("ShareAck")
         acks = [
             sharing.read_bitmap(body["bitmap"], self.u1, set(self.u1))
-            for body in self._given("ShareAck").values()
+            for body in given.values()
         ]
         u2 = []
+        sound = []
         for v in self._given("ShareKeys"):
             ones = sum(v in ack for ack in acks)
-            if ones >= self.params.t and len(acks) - ones <= self.params.c:
+            few_zeros = len(acks) - ones <= self.params.c
+            if ones >= self.params.t and few_zeros:
                 u2.append(v)
-        self._floor("4.4-3", u2, self.params.q)
+            if v in given and few_zeros:
+                sound.append(v)
+        self._floor("4.4-3", u2, self.params.q, sound)
         self.u2 = u2
         body = {"dealers": u2}
         encoded = encode_body("DealerList", body)

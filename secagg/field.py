@@ -98,19 +98,30 @@ def centre(elements: NDArray[np.uint32], p: int) -> NDArray[np.int64]:
     return signed
 
 
-def reduce(sums: NDArray[np.uint64], p: int) -> NDArray[np.uint32]:
+def reduce(
+    sums: NDArray[np.uint64],
+    p: int,
+    *,
+    out: NDArray[np.uint32] | None = None,
+    scratch: NDArray[np.uint64] | None = None,
+) -> NDArray[np.uint32]:
     """Return lazy sums mod p.
 
     Args:
-        sums: any uint64 values, any shape; overwritten, it is the scratch space.
+        sums: any uint64 values, any shape; overwritten.
         p: a prime p_w.
+        out: where to write, of the same shape; None allocates it.
+        scratch: of the same shape; None allocates it.
     """
     # sums // p * p <= sums < 2^64, so neither the product nor the difference wraps. A
     # division by a scalar is several times faster in numpy than its remainder.
-    quotient = np.floor_divide(sums, np.uint64(p))
+    quotient = np.floor_divide(sums, np.uint64(p), out=scratch)
     quotient *= np.uint64(p)
     sums -= quotient
-    return sums.astype(np.uint32)
+    if out is None:
+        return sums.astype(np.uint32)
+    np.copyto(out, sums, casting="same_kind")
+    return out
 
 
 def add_into(acc: NDArray[np.uint32], values: NDArray[np.uint32], p: int) -> None:

@@ -1,34 +1,38 @@
-"""Mask engines: expand seeds and add the masks into an accumulator."""
+"""Mask engines: expand seeds and add the masks into an accumulator. Spec section 6.
+
+Every engine gives the same numbers. To add one, write its module and name it in
+`ENGINES`: the tests run over that table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+from secagg import errors
+from secagg.engine.interface import MaskEngine, MaskSeed
+from secagg.engine.numpy_threads import NumpyThreads
 
-from secagg.crypto.prg import Tag
+__all__ = ["ENGINES", "MaskEngine", "MaskSeed", "NumpyThreads", "engine"]
 
-
-@dataclass(frozen=True, slots=True)
-class MaskSeed:
-    """The PRG key of one mask and its domain."""
-
-    key: bytes = field(repr=False)
-    tag: Tag
+ENGINES: Final[Mapping[str, Callable[[int], MaskEngine]]] = MappingProxyType(
+    {"numpy-threads": NumpyThreads}
+)
+"""What makes an engine of a width, by name."""
 
 
-class MaskEngine(Protocol):
-    """Expands seeds at one width and adds the masks into an accumulator."""
+def engine(name: str, width: int) -> MaskEngine:
+    """Return a new engine for elements of GF(p_w).
 
-    def accumulate(
-        self,
-        acc: NDArray[np.uint32],
-        seeds: Sequence[MaskSeed],
-        signs: Sequence[int],
-        start: int,
-        stop: int,
-    ) -> None:
-        """Add sum of sign * PRG(seed)[start:stop] mod p into `acc`, in place."""
+    Args:
+        name: a key of `ENGINES`.
+        width: w, 16..32.
+
+    Raises:
+        ParameterError: there is no such engine, or the width is outside its range.
+    """
+    if name not in ENGINES:
+        known = ", ".join(sorted(ENGINES))
+        raise errors.ParameterError(f"engine {name!r} is not one of: {known}")
+    return ENGINES[name](width)

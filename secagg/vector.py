@@ -161,24 +161,22 @@ class RootBuilder:
         """The number of chunks so far."""
         return self._tree.count
 
-    def add(self, index: int, chunk: bytes) -> bytes:
-        """Add the next chunk and return its leaf.
+    def add(self, index: int, chunk: bytes) -> None:
+        """Add the next chunk.
 
         Raises:
             LocalProtocolError: `index` is not the next one.
         """
         if index != self.count:
             raise errors.LocalProtocolError(f"chunk {index} instead of {self.count}")
-        leaf = leaf_hash(self._sid, index, chunk)
+        self.add_leaf(leaf_hash(self._sid, index, chunk))
+
+    def add_leaf(self, leaf: bytes) -> None:
+        """Add the next chunk, by its leaf."""
         self._tree.add(leaf)
-        return leaf
 
     def root(self) -> bytes:
-        """Return the root over the chunks so far, 32 bytes.
-
-        Raises:
-            LocalProtocolError: there is none.
-        """
+        """Return the root over the chunks so far, 32 bytes; there must be one."""
         return self._tree.root()
 
 
@@ -283,8 +281,7 @@ def released_sum(data: bytes, width: int, length: int) -> VectorSum:
         int64, shape (m,).
 
     Raises:
-        RemoteProtocolError: the width is another, or the size not m * width (rule
-            4.8-2).
+        RemoteProtocolError: another width, or not m * width bytes (rule 4.8-2).
     """
     errors.require("4.8-2", width in {4, 8}, f"coordinates of {width} bytes")
     errors.require(

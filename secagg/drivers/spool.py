@@ -60,13 +60,10 @@ class Spool(abc.ABC):
         if not vector.is_next(index, upload.count, self.chunks):
             return False
         vector.check_chunk(chunk, index, self.chunks)
-        leaf = upload.add(index, chunk)
-        try:
-            self._store(peer, index, leaf, chunk)
-        except errors.StateError:
-            # What is stored now is found out anew by the next call.
-            del self._uploads[peer]
-            raise
+        leaf = vector.leaf_hash(self.sid, index, chunk)
+        self._store(peer, index, leaf, chunk)
+        # Counted once it is stored, and not if that failed.
+        upload.add_leaf(leaf)
         return True
 
     def next_index(self, peer: PeerId) -> int:
@@ -202,7 +199,7 @@ class FileSpool(Spool):
             leaf, chunk = record[:_LEAF_SIZE], record[_LEAF_SIZE:]
             if leaf != vector.leaf_hash(self.sid, upload.count, chunk):
                 return
-            upload.add(upload.count, chunk)
+            upload.add_leaf(leaf)
 
     def _store(self, peer: PeerId, index: int, leaf: bytes, chunk: bytes) -> None:
         path = self._path(peer)

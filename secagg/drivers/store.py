@@ -35,8 +35,8 @@ _SCHEMA: Final = (
 )
 
 _IF_DAMAGED: Final = (
-    "move it away and keep it, for it holds receipts; start without it once the current"
-    " round is over, and not from an old copy, which has forgotten what was released"
+    "move it away and keep it for its receipts; start without it once the current round"
+    " is over, and not from an old copy, which has forgotten what was released"
 )
 
 _NOTHING_JOINED: Final = (0, 0)
@@ -171,8 +171,7 @@ class SqliteStore:
         """Open the state directory, or make it, and keep it locked until `close`.
 
         Raises:
-            StateError: another process holds it, it is damaged, or this account may not
-                use it.
+            StateError: another process holds it, or it cannot be used.
         """
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -149,10 +149,17 @@ def root_of(chunks):
 @pytest.mark.parametrize("count", [1, 2, 3, 8, 300])
 def test_a_leaf_is_bound_to_its_session_and_its_place(count) -> None:
     builder = vector.RootBuilder(SID)
-    leaves = [builder.add(index, b"the same") for index in range(count)]
-    assert merkle.root(leaves) == builder.root()
+    for index in range(count):
+        builder.add(index, b"the same")
     assert builder.count == count
     assert builder.root() == root_of([b"the same"] * count)
+
+
+def test_a_chunk_may_be_added_by_its_leaf() -> None:
+    builder = vector.RootBuilder(SID)
+    for index in range(3):
+        builder.add_leaf(vector.leaf_hash(SID, index, b"the same"))
+    assert builder.root() == root_of([b"the same"] * 3)
 
 
 @pytest.mark.parametrize("index", [0, 2])

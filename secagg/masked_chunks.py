@@ -72,6 +72,6 @@ def opened_chunk(
     total = np.zeros(stop - start, dtype=np.uint64)
     for chunk in stored:
         total += vector.check_chunk(chunk, index, chunks)
-    acc = (total % np.uint64(params.p)).astype(np.uint32)
+    acc = field.reduce(total, params.p)
     engine.accumulate(acc, seeds, signs, start, stop)
     return VectorSum(field.centre(acc, params.p))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 
-from protocol_spec.model.refusal import RefusedError, require
+from protocol_spec.model.refusal import require
 
 P = 2**255 - 19
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -46,36 +46,28 @@ def encode(point: Point) -> bytes:
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
-def decode(data: bytes) -> Point:
-    """The point of a canonical encoding (rule 3.1-1)."""
+def decode(data: bytes) -> Point | None:
+    """The point of an encoding, y reduced mod p; None if there is none."""
     number = int.from_bytes(data, "little")
-    sign, y = number >> 255, number % 2**255
-    require("3.1-1", len(data) == 32 and y < P, "a key is not canonical")
-    x = _x_of(y)
-    require("3.1-1", x != 0 or sign == 0, "a key is not canonical")
-    if x & 1 != sign:
-        x = P - x
-    return (x, y, 1, x * y % P)
-
-
-def _x_of(y: int) -> int:
-    """A square root of (y^2 - 1) / (d y^2 + 1)."""
+    sign, y = number >> 255, number % 2**255 % P
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
     if (x * x - square) % P:
         x = x * SQRT_MINUS_1 % P
     if (x * x - square) % P:
-        raise RefusedError("3.1-1", "a key is not on the curve")
-    return x
+        return None
+    if x & 1 != sign:
+        x = (P - x) % P
+    return (x, y, 1, x * y % P)
 
 
-BASE: Point = decode((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+BASE_ENCODED = (4 * pow(5, -1, P) % P).to_bytes(32, "little")
 
 
 @functools.cache
 def _doubled_base() -> list[Point]:
     """[2^i] B for i = 0..255."""
-    powers = [BASE]
+    powers = [decode(BASE_ENCODED) or IDENTITY]
     for _ in range(255):
         powers.append(add(powers[-1], powers[-1]))
     return powers
@@ -91,12 +83,22 @@ def multiply_base(k: int) -> Point:
 
 
 @functools.lru_cache(maxsize=10_000)
-def check_public_key(key: bytes) -> Point:
-    """A key MUST be canonical and not of small order (rule 3.1-1)."""
+def fault_of(key: bytes) -> str:
+    """What is wrong with a public key; empty if nothing is."""
+    if len(key) != 32:
+        return "not 32 bytes"
     point = decode(key)
-    small = encode(multiply(8, point)) == encode(IDENTITY)
-    require("3.1-1", not small, "a key is of small order")
-    return point
+    if point is None:
+        return "not on the curve"
+    if encode(point) != key:
+        return "not canonical"
+    return "of small order" if encode(multiply(8, point)) == encode(IDENTITY) else ""
+
+
+def check_public_key(key: bytes) -> None:
+    """A key MUST be canonical and not of small order (rule 3.1-1)."""
+    fault = fault_of(key)
+    require("3.1-1", not fault, f"a key is {fault}")
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -126,13 +128,22 @@ def _hash(*parts: bytes) -> int:
     return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little")
 
 
-@functools.lru_cache(maxsize=100_000)
 def verify(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether R equals the encoding of [S]B - [k]A; refuses by 3.1-1."""
-    a = check_public_key(public)
+    """Whether a signature is good; refuses by 3.1-1 what is not to be judged."""
+    check_public_key(public)
     s = int.from_bytes(signature[32:], "little")
     whole = len(signature) == 64 and s < ORDER
     require("3.1-1", whole, "the scalar is not below the group order")
+    return _equation(public, message, signature)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _equation(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether R equals the encoding of [S]B - [k]A."""
+    a = decode(public)
+    if a is None:
+        return False
+    s = int.from_bytes(signature[32:], "little")
     k = _hash(signature[:32], public, message) % ORDER
     minus_a = (P - a[0], a[1], a[2], P - a[3])
     return encode(add(multiply_base(s), multiply(k, minus_a))) == signature[:32]

@@ -12,8 +12,14 @@ import sys
 from collections.abc import Iterator
 
 from protocol_spec.model import bad_manifests, bad_to_client, bad_to_server
+from protocol_spec.model.bad_connections import connections, rosters
+from protocol_spec.model.bad_elsewhere import all_elsewhere
 from protocol_spec.model.cohort import Cohort
+from protocol_spec.model.curves import all_curves
+from protocol_spec.model.encodings import all_encodings
 from protocol_spec.model.messages import Body
+from protocol_spec.model.numbers import all_numbers
+from protocol_spec.model.primitives import all_primitives
 from protocol_spec.model.sessions import all_sessions
 from protocol_spec.model.twins import twin_json
 
@@ -23,13 +29,20 @@ FLAT_ARRAY = re.compile(r"\[[^][{}]+\]")
 
 def all_files() -> Iterator[tuple[str, Body]]:
     """Every file: (name without .json, content)."""
+    yield from all_primitives()
+    yield from all_curves()
+    yield from all_encodings()
+    yield from all_numbers()
     yield from all_twins()
     yield from all_sessions()
 
 
 def all_twins() -> Iterator[tuple[str, Body]]:
-    """The negative twins of whole sessions."""
+    """The negative twins of whole sessions, and what is outside sessions."""
     cohort = Cohort("bad", 4, 1, snap=True).run()
+    yield from all_elsewhere(cohort)
+    yield from rosters()
+    yield from connections(cohort)
     yield from bad_manifests.all_bad_manifests(cohort)
     for twin in (*bad_to_client.twins(cohort), *bad_to_server.twins(cohort)):
         yield twin.name, twin_json(cohort, twin)

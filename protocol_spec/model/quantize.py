@@ -34,7 +34,8 @@ def contribution(
 ) -> Contribution:
     """Steps 1 to 4 of section 5."""
     norm = math.sqrt(math.fsum(g * g for g in update))
-    f = weight / params.w_max * min(1.0, params.clip / norm if norm > 0 else 1.0)
+    held = params.clip * (1 - 2.0**-44)
+    f = weight / params.w_max * (1.0 if norm <= held else held / norm)
     scaled = [params.scale * f * g for g in update]
     saturated = sum(abs(v) > params.x_max for v in scaled)
     kept = [max(-params.x_max, min(params.x_max, v)) for v in scaled]

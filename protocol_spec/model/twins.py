@@ -7,6 +7,7 @@ the message breaks that rule alone is found by switching the rule off.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from protocol_spec.model.cohort import AGGREGATOR, Cohort, identity
 from protocol_spec.model.envelope import Envelope, seal, signing_input
 from protocol_spec.model.messages import HEADERS, Body, encode_body
 from protocol_spec.model.record import Names, header_json, party_json
-from protocol_spec.model.refusal import switched_off
+from protocol_spec.model.refusal import RefusedError, switched_off
 from protocol_spec.model.server import Effects
 
 
@@ -82,6 +83,32 @@ def twin_json(cohort: Cohort, twin: Twin) -> Body:
 def refuse_json(rule: str, by: str, alone: Any) -> Body:
     """What a bad file ends with: the rule, whose, and whether it bites alone."""
     return {"rule": rule, "by": by, "alone": bool(alone)}
+
+
+def judged(rule: str, by: str, run: Callable[[], Any]) -> Body:
+    """Run what must be refused by `rule`, and again with the rule switched off."""
+    try:
+        run()
+    except RefusedError as refused:
+        if refused.rule != rule:
+            raise
+        cause = refused.__cause__
+    else:
+        raise ValueError(f"rule {rule} did not refuse")
+    out = refuse_json(rule, by, alone=_passes(rule, run))
+    if isinstance(cause, RefusedError):
+        out["part"] = cause.rule
+    return out
+
+
+def _passes(rule: str, run: Callable[[], Any]) -> bool:
+    """Whether it passes with the rule switched off."""
+    with switched_off(rule):
+        try:
+            run()
+        except (RefusedError, KeyError, ValueError, TypeError, IndexError):
+            return False
+    return True
 
 
 def _judge(twin: Twin, machine: Any, effects: Effects) -> str:

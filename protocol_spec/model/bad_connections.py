@@ -1,0 +1,195 @@
+"""Vectors of rosters and of single messages outside a session (spec 2.1, 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from protocol_spec.model.cohort import (
+    AGGREGATOR,
+    OTHER_AGGREGATOR,
+    Cohort,
+    identity,
+    signed_roster,
+)
+from protocol_spec.model.connection import End
+from protocol_spec.model.encoding import unpack
+from protocol_spec.model.envelope import LOBBY_SID, seal
+from protocol_spec.model.keys import connection
+from protocol_spec.model.messages import Body, encode_body
+from protocol_spec.model.record import roster_json
+from protocol_spec.model.roster import LIMIT, open_roster, roster_body, sign_roster
+from protocol_spec.model.twins import judged
+
+NONCE_S, NONCE_U, OTHER = b"\x01" * 32, b"\x02" * 32, b"\x07" * 32
+NOW = 1_700_000_000_000
+MEMBER = "h01"
+
+
+# --- rosters ------------------------------------------------------------------
+
+
+def rosters() -> Iterator[tuple[str, Body]]:
+    """Rules 2.1-1 to 2.1-3 and 3.1-1."""
+    body, signature, public = signed_roster(4)
+    good = open_roster(body, signature, public)
+    yield (
+        "roster",
+        {
+            **_roster_file(body, signature, public, "a roster that is in order"),
+            "roster_hash": good.hash.hex(),
+            "hospitals": good.ids("hospital"),
+            "aggregators": good.ids("aggregator"),
+        },
+    )
+    entries = unpack(body, LIMIT)[2]
+    cases: dict[str, tuple[str, list[list[Any]]]] = {
+        "id": ("2.1-1", [*entries[:-1], ["zeta_1", *entries[-1][1:]]]),
+        "id_empty": ("2.1-1", [["", *entries[0][1:]], *entries[1:]]),
+        "order": ("2.1-3", [entries[1], entries[0], *entries[2:]]),
+        "same_id": ("2.1-3", [entries[0], [entries[0][0], *entries[1][1:]]]),
+        "same_key": (
+            "2.1-3",
+            [entries[0], [*entries[1][:2], entries[0][2], entries[1][3]]],
+        ),
+        "role": ("2.1-3", [[entries[0][0], "observer", *entries[0][2:]], *entries[1:]]),
+        "small_order": ("3.1-1", [[*entries[0][:2], bytes(32), "x"], *entries[1:]]),
+    }
+    for why, (rule, rows) in cases.items():
+        changed = roster_body("example", 1, rows)
+        sealed = sign_roster(identity("consortium"), changed)
+        yield f"roster_bad_{why}", _bad_roster(rule, changed, sealed, public)
+    forged = sign_roster(identity(AGGREGATOR), body)
+    yield "roster_bad_signature", _bad_roster("2.1-2", body, forged, public)
+
+
+def _roster_file(body: bytes, signature: bytes, public: bytes, about: str) -> Body:
+    parts = {"body": body.hex(), "signature": signature.hex()}
+    return {
+        "kind": "roster",
+        "about": about,
+        "roster": {**parts, "consortium_key": public.hex()},
+    }
+
+
+def _bad_roster(rule: str, body: bytes, signature: bytes, public: bytes) -> Body:
+    out = _roster_file(body, signature, public, f"rule {rule} refuses the roster")
+    run = partial(open_roster, body, signature, public)
+    return {**out, "refuse": judged(rule, "c s", run)}
+
+
+# --- connections ----------------------------------------------------------------
+
+
+def connections(cohort: Cohort) -> Iterator[tuple[str, Body]]:
+    """One message each, good or refused (rules 8-1, 8-2, 8-3, 8-6)."""
+    good = _lobby_bodies(cohort)
+    for kind, body in good.items():
+        data = _lobby(kind, body)
+        name = f"connection_{kind.lower()}"
+        yield name, _connection_file(cohort, kind, data, None)
+    yield from _bad_greetings(cohort, good)
+    ready = _lobby("Ready", good["Ready"], h=connection(NONCE_S, OTHER))
+    bad = _connection_file(cohort, "Ready", ready, "8-6")
+    yield "connection_ready_bad_connection", bad
+    opened = _lobby("RoundOpen", good["RoundOpen"], h=connection(OTHER, NONCE_U))
+    bad = _connection_file(cohort, "RoundOpen", opened, "8-6")
+    yield "connection_roundopen_bad_connection", bad
+
+
+def _lobby_bodies(cohort: Cohort) -> dict[str, Body]:
+    """One body of every lobby message."""
+    said = {"task_id": "task", "round_no": 1, "model_hash": OTHER}
+    known = {"roster_hash": cohort.roster.hash, "time_ms": NOW}
+    head = {"previous_link": bytes(32)}
+    return {
+        "Challenge": {"nonce": NONCE_S, **known},
+        "Hello": {
+            "nonce": NONCE_U,
+            "version": "1.0",
+            "sid": OTHER,
+            "transcript": None,
+            **known,
+        },
+        "Welcome": {"nonce": NONCE_U, "next_chunk": 3},
+        "RoundOpen": {**said, "model_size": 123_456, **head},
+        "Ready": {**said, "ready_nonce": OTHER},
+        "Missed": {"task_id": "task", "round_no": 1, "reason": "too late"},
+        "Fetch": {"hash": OTHER, "offset": 1 << 20},
+        "Catchup": {"task_id": "task", "head": bytes(32)},
+        "History": {"rounds": []},
+    }
+
+
+def _bad_greetings(cohort: Cohort, good: dict[str, Body]) -> Iterator[tuple[str, Body]]:
+    """Rules 8-1 to 8-3 on Challenge, Hello and Welcome."""
+    old_nonce = {"Challenge": None, "Hello": OTHER}
+    for kind in ("Challenge", "Hello"):
+        stale = {**good[kind], "time_ms": NOW - 300_001}
+        ahead = {**good[kind], "time_ms": NOW + 300_001}
+        other = {**good[kind], "roster_hash": OTHER}
+        forged = _lobby(kind, good[kind], secret=identity(OTHER_AGGREGATOR))
+        cases = {
+            "signature": ("8-1", forged),
+            "roster": ("8-2", _lobby(kind, other)),
+            "clock_behind": ("8-3", _lobby(kind, stale)),
+            "clock_ahead": ("8-3", _lobby(kind, ahead)),
+        }
+        if old_nonce[kind]:
+            cases["nonce"] = ("8-1", _lobby(kind, good[kind], h=old_nonce[kind]))
+        for why, (rule, data) in cases.items():
+            bad = _connection_file(cohort, kind, data, rule)
+            yield f"connection_{kind.lower()}_bad_{why}", bad
+    other = {**good["Welcome"], "nonce": OTHER}
+    cases = {
+        "nonce": ("8-1", _lobby("Welcome", other)),
+        "connection": ("8-1", _lobby("Welcome", good["Welcome"], h=OTHER)),
+    }
+    for why, (rule, data) in cases.items():
+        bad = _connection_file(cohort, "Welcome", data, rule)
+        yield f"connection_welcome_bad_{why}", bad
+
+
+TO_SERVER = ("Hello", "Ready", "Fetch", "Catchup")
+
+
+def _lobby(
+    kind: str, body: Body, *, h: bytes | None = None, secret: bytes | None = None
+) -> bytes:
+    """A lobby message, signed under its transcript unless told otherwise."""
+    to_s = kind in TO_SERVER
+    sender, receiver = (MEMBER, AGGREGATOR) if to_s else (AGGREGATOR, MEMBER)
+    usual = {"Challenge": bytes(32), "Hello": NONCE_S}
+    h = h or usual.get(kind, connection(NONCE_S, NONCE_U))
+    key = secret or identity(sender)
+    encoded = encode_body(kind, body)
+    return seal(key, kind, LOBBY_SID, sender, receiver, h, encoded).encode()
+
+
+def _connection_file(cohort: Cohort, kind: str, data: bytes, rule: str | None) -> Body:
+    """A file of one lobby message and the end that takes it."""
+    to_s = kind in TO_SERVER
+    me, peer = (AGGREGATOR, MEMBER) if to_s else (MEMBER, AGGREGATOR)
+    known = kind not in {"Challenge", "Hello"}
+    mine, other = (NONCE_S, NONCE_U) if to_s else (NONCE_U, NONCE_S)
+
+    def run() -> Body:
+        end = End(cohort.roster, me, peer, NOW, mine, other if known else b"")
+        return end.take(data)
+
+    out: Body = {
+        "kind": "connection",
+        "about": f"{me} takes a {kind}",
+        "roster": roster_json(cohort),
+        "me": me,
+        "peer": peer,
+        "now_ms": NOW,
+        "nonce": mine.hex(),
+        "other_nonce": other.hex() if known else None,
+        "envelope": data.hex(),
+    }
+    if rule is None:
+        run()
+        return out
+    return {**out, "refuse": judged(rule, "s" if to_s else "c", run)}

@@ -1,0 +1,51 @@
+"""The chain of a task's Results, and the walk of a returning client (rule 4.8-4)."""
+
+from __future__ import annotations
+
+from protocol_spec.model import checks, keys
+from protocol_spec.model.checks import Quoting
+from protocol_spec.model.envelope import check_signature, decode_envelope
+from protocol_spec.model.messages import Body, decode_body
+from protocol_spec.model.parameters import quorum
+from protocol_spec.model.refusal import RefusedError, require
+from protocol_spec.model.roster import Roster
+
+
+def walk(
+    history: Body, task_id: str, head: bytes, aggregator: str, roster: Roster
+) -> bytes:
+    """The head after the missing links, oldest first; all breaches are 4.8-4."""
+    for past in history["rounds"]:
+        try:
+            head = _step(past, task_id, head, aggregator, roster)
+        except RefusedError as refused:
+            raise RefusedError("4.8-4", refused.detail) from refused
+    return head
+
+
+def _step(
+    past: list[bytes], task_id: str, head: bytes, aggregator: str, roster: Roster
+) -> bytes:
+    """One link: its Manifest, a Certificate of q votes, and the Result."""
+    members = len(roster.keys)
+    manifest, result = (decode_envelope(past[place], members) for place in (0, 3))
+    sid, voted = keys.session_id(manifest.body), past[1]
+    typed = (manifest.type, result.type) == ("Manifest", "Result")
+    require("4.8-4", typed, "not a Manifest and a Result")
+    one = manifest.sid == result.sid == sid
+    one = one and manifest.sender == result.sender == aggregator
+    require("4.8-4", one, "not of one session of this aggregator")
+    key = roster.keys[aggregator]
+    check_signature(manifest, key, sid, "4.8-4")
+    check_signature(result, key, voted, "4.8-4")
+    asked = decode_body("Manifest", manifest.body, members)
+    follows = asked["previous_link"] == head and asked["task_id"] == task_id
+    require("4.8-4", follows, "the link does not follow the head: a fork")
+    votes = decode_body("Certificate", past[2], members)
+    voters = [member[0] for member in asked["members"]]
+    quoting = Quoting(roster, aggregator, sid, voted)
+    checks.check_certificate(
+        votes, voters, voted, quorum(len(voters), asked["c"]), quoting
+    )
+    decode_body("Result", result.body, members)
+    return keys.link(head, sid, voted, result.body)

@@ -1,0 +1,111 @@
+"""Vectors of the number layer and of derived parameters (spec 2.2, 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from protocol_spec.model.cohort import base_manifest, signed_roster
+from protocol_spec.model.encoding import real
+from protocol_spec.model.messages import Body
+from protocol_spec.model.parameters import parameters_of
+from protocol_spec.model.primitives import some
+from protocol_spec.model.quantize import contribution, round_at
+from protocol_spec.model.record import derived_json
+from protocol_spec.model.roster import open_roster
+from protocol_spec.model.twins import judged
+
+SIZES = (
+    *((4, 1), (5, 1), (6, 1), (7, 2), (10, 1), (10, 3)),
+    *((30, 3), (100, 10), (100, 33), (3, 0), (1000, 333)),
+)
+
+
+def all_numbers() -> Iterator[tuple[str, Body]]:
+    """Every file of this module: (name, content)."""
+    yield "parameters", {"kind": "parameters", "cases": [*_parameters()]}
+    yield "parameters_bad_overflow", {"kind": "parameters", "cases": [*_overflows()]}
+    yield "quantizer", {"kind": "quantizer", "cases": [*_contributions()]}
+    yield "rounding", {"kind": "rounding", "cases": [*_roundings()]}
+
+
+def manifest(n: int, c: int, **changes: Any) -> Body:
+    """A Manifest of n members, of which only the number matters."""
+    members = [[f"h{index:04}", bytes(32)] for index in range(n)]
+    return {**base_manifest(open_roster(*signed_roster(3)), members, c), **changes}
+
+
+def _given(asked: Body) -> Body:
+    """The fields that derive something, reals as their 8 bytes."""
+    names = ("c", "m", "extras", "bits", "clip", "range", "weighting", "w_max")
+    out = {name: asked[name] for name in names}
+    out["clip"], out["range"] = asked["clip"].hex(), asked["range"].hex()
+    return {"n": len(asked["members"]), **out}
+
+
+def _parameters() -> Iterator[Body]:
+    """The table of sizes, and shapes at the edges of the widths and limbs."""
+    asked = [manifest(n, c) for n, c in SIZES]
+    asked += [manifest(4, 1, bits=bits) for bits in (8, 12, 17, 20, 24)]
+    asked += [manifest(256, 3, bits=24), manifest(30, 3, m=10_000, bits=20)]
+    wide = [["a", 0, 0], ["b", -(2**62), 2**62], ["c", 0, 2**17], ["d", -5, 2**16]]
+    asked.append(manifest(10, 3, extras=wide, weighting="weighted", w_max=2**31))
+    asked.append(manifest(10, 3, range=real(0.1), clip=real(3.7), m=2**40))
+    asked.append(manifest(10, 3, range=real(0.3), clip=real(0.3), m=49))
+    for one in asked:
+        yield {"given": _given(one), "derived": derived_json(parameters_of(one))}
+
+
+def _overflows() -> Iterator[Body]:
+    """Sums that no width holds (rule 2.2-5)."""
+    for n, bits in ((257, 24), (1000, 23)):
+        asked = manifest(n, 0, bits=bits)
+        refuse = judged("2.2-5", "c", partial(parameters_of, asked))
+        yield {"given": _given(asked), "refuse": refuse}
+
+
+def _contributions() -> Iterator[Body]:
+    """x_u for given updates and rounding keys; norms are exact in binary64."""
+    plain = [0.0, 1.0, -1.0, 0.5, -0.5, 1 / 3, -1 / 3, 7.999, 1e-9, -1e-9, 2.5e-5]
+    declared = [["cases", 0, 100_000], ["offset", -(2**40), 2**40]]
+    extras = {"cases": 99_999, "offset": -123_456_789_012}
+    cases: list[tuple[str, list[float], int, dict[str, int], Body]] = [
+        ("nothing is clipped", plain, 1, {}, {}),
+        ("clipped from 10 to 8", [6.0, 8.0, 0.0], 1, {}, {}),
+        ("clipped, three quarters", [-24.0, 32.0], 1, {}, {"clip": real(30.0)}),
+        ("saturates", [0.75, -0.75, 2.0, -3.0, 0.1], 1, {}, {"range": real(0.5)}),
+        ("weighted", plain, 3, {}, {"weighting": "weighted", "w_max": 7}),
+        ("extras", plain, 1, extras, {"extras": declared}),
+        ("24 bits", plain, 1, {}, {"bits": 24}),
+        ("8 bits", plain, 1, {}, {"bits": 8}),
+        ("zero", [0.0] * 5, 1, {}, {}),
+    ]
+    for place, (about, update, weight, given, changes) in enumerate(cases):
+        if "range" not in changes:
+            changes["range"] = changes.get("clip", real(8.0))
+        asked = manifest(4, 1, m=len(update), **changes)
+        key = some(f"rounding {place}")
+        made = contribution(update, weight, given, key, parameters_of(asked))
+        yield {
+            "about": about,
+            "given": _given(asked),
+            "update": [real(value).hex() for value in update],
+            "weight": weight,
+            "extras": given,
+            "rounding_key": key.hex(),
+            "saturated": made.saturated,
+            "x_u": made.x_u,
+        }
+
+
+def _roundings() -> Iterator[Body]:
+    """One coordinate at the edges: v, the word, the integer."""
+    halves = (0.5, -0.5, 1.25, -1.25, 3.0, -3.0, 0.0, 2.0**-40, -(2.0**-40), 8388606.75)
+    for v in halves:
+        cut = 2**32 * (v - math.floor(v))
+        edge = math.ceil(cut)
+        words = sorted({0, max(0, edge - 1), min(edge, 2**32 - 1), 2**32 - 1})
+        for word in words:
+            yield {"v": real(v).hex(), "word": word, "x": round_at(v, word)}

@@ -15,7 +15,7 @@ from typing import Any
 from secagg import errors
 from secagg import messages as msg
 from secagg.crypto import canonical
-from secagg.names import PeerId
+from secagg.names import PEER_ID, PeerId
 from secagg.shapes import (
     Blob,
     Decimal,
@@ -31,11 +31,11 @@ from secagg.shapes import (
     record,
 )
 
-ID = re.compile(r"[a-z0-9-]{1,64}")
 RULE_TEXT = re.compile(r"[0-9.-]{1,16}")
 PRINTABLE = re.compile(r"[ -~]*")
 VERSION = 1
 MAX_ENVELOPE_OVERHEAD = 512
+MAX_DETAIL = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class SignedKeysShape:
 
     def unpack(self, raw: Any) -> msg.SignedKeys:
         """Check and rebuild the advert."""
-        need(isinstance(raw, list | tuple) and len(raw) == 5, "five fields are expected")
+        need(isinstance(raw, list | tuple) and len(raw) == 5, "five fields are due")
         blobs = [HASH.unpack(item) for item in raw[1:4]]
         keys = msg.AdvertiseKeys(c_pk=blobs[0], s_pk=blobs[1], b_commitment=blobs[2])
         return msg.SignedKeys(
@@ -72,11 +72,12 @@ class ResultShape:
 
     def unpack(self, raw: Any) -> msg.Result:
         """Check and rebuild the blob reference."""
-        need(isinstance(raw, list | tuple) and len(raw) == 10, "ten fields are expected")
+        need(isinstance(raw, list | tuple) and len(raw) == 10, "ten fields are due")
         flat = raw[5:8]
         given = [item is not None for item in flat]
         need(all(given) or not any(given), "vector hash, size and width go together")
         vector = _BLOB_REF.unpack(flat) if all(given) else None
+        need(vector is None or vector.width in {4, 8}, "a width is 4 or 8")
         partial: msg.Result = _RESULT.unpack([*raw[:5], *raw[8:]])
         need(
             (partial.status == "released") == (vector is not None),
@@ -100,11 +101,11 @@ def _result_without_vector(**fields: Any) -> msg.Result:
 
 HASH = Blob(32)
 SIGNATURE = Blob(64)
-PEER = Word(ID)
+PEER = Word(PEER_ID)
 SMALL = Number(0, 1 << 31)
 WIDE = Number(0, 1 << 62)
 _NAME = Word(re.compile(r"[a-z0-9_-]{1,32}"), 32)
-_DETAIL = Word(PRINTABLE, 512)
+_DETAIL = Word(PRINTABLE, MAX_DETAIL)
 _LOW_HIGH = Number(-(1 << 62), 1 << 62)
 _BLOB_REF = record(msg.BlobRef, hash=HASH, size=WIDE, width=Number(4, 8))
 _EXTRA = record(msg.Extra, name=_NAME, low=_LOW_HIGH, high=_LOW_HIGH)
@@ -139,7 +140,7 @@ BODIES: dict[type[msg.Message], Shape] = {
         msg.Manifest,
         task_id=PEER,
         round_no=Number(1, 1 << 31),
-        attempt=Number(1, 255),
+        attempt=Number(0, 255),
         aggregator=PEER,
         roster_hash=HASH,
         members=Rows(record(msg.Member, peer=PEER, ready_nonce=HASH)),
@@ -299,6 +300,11 @@ def message_type(type_: str) -> type[msg.Message]:
     return TYPES[type_]
 
 
+def printable(detail: str) -> str:
+    """Return `detail` as a message may carry it: printable ASCII, cut to its limit."""
+    return "".join(ch if " " <= ch <= "~" else "?" for ch in detail)[:MAX_DETAIL]
+
+
 def encode_envelope(envelope: msg.Envelope) -> bytes:
     """Return the canonical bytes of an envelope (spec 3.4)."""
     return canonical.pack(
@@ -324,9 +330,11 @@ def decode_envelope(data: bytes, *, members: int) -> msg.Envelope:
     raw = canonical.unpack(data, largest + MAX_ENVELOPE_OVERHEAD)
     fields: dict[str, Any] = _ENVELOPE.unpack(raw)
     version, kind = fields.pop("version"), message_type(fields["type"])
-    errors.require("3.4-2", version == VERSION, f"version {version} is not {VERSION}")
+    _require("3.4-2", version == VERSION, f"version {version} is not {VERSION}")
     size, limit = len(fields["body"]), body_limit(kind, members)
-    errors.require(
-        "3.3-1", size <= limit, f"{kind.__name__} of {size} bytes exceeds {limit}"
-    )
+    _require("3.3-1", size <= limit, f"{kind.__name__} of {size} bytes exceeds {limit}")
     return msg.Envelope(**fields)
+
+
+def _require(rule: str, condition: bool, detail: str) -> None:
+    errors.require(rule, condition, detail, error=errors.CodecError)

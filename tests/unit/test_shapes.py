@@ -1,0 +1,81 @@
+"""secagg.shapes: what a field may be; each is refused by 3.3-6 alone."""
+
+import re
+from typing import Any
+
+import pytest
+
+from secagg import shapes
+from secagg.crypto import canonical
+from tests.helpers import refused_rule
+
+WORD = shapes.Word(re.compile("[a-z]*"), 3)
+PAIR = shapes.record(dict, x=shapes.Number(0, 9), y=shapes.Flag())
+
+TAKEN = [
+    (shapes.Blob(3), b"abc", b"abc"),
+    (shapes.Blob(limit=3), b"", b""),
+    (shapes.Blob(limit=3), b"abc", b"abc"),
+    (shapes.Number(-2, 5), -2, -2),
+    (shapes.Number(-2, 5), 5, 5),
+    (shapes.Flag(), 0, False),
+    (shapes.Flag(), 1, True),
+    (shapes.Real(), canonical.real(0.1), 0.1),
+    (WORD, "", ""),
+    (WORD, "abc", "abc"),
+    (shapes.Decimal(), "0", 0),
+    (shapes.Decimal(), "9" * 78, 10**78 - 1),
+    (shapes.Maybe(WORD), None, None),
+    (shapes.Maybe(WORD), "a", "a"),
+    (shapes.Rows(WORD, 2), ("a", "b"), ("a", "b")),
+    (shapes.Rows(WORD, 2), (), ()),
+    (PAIR, (3, 1), {"x": 3, "y": True}),
+    (shapes.Pair(WORD, shapes.Flag()), ("a", 1), ("a", True)),
+]
+
+REFUSED: list[tuple[Any, list[Any]]] = [
+    (shapes.Blob(3), [b"ab", b"abcd", "abc", None, 3]),
+    (shapes.Blob(limit=3), [b"abcd", "abc", None]),
+    (shapes.Number(-2, 5), [-3, 6, "1", b"1", None, (1,)]),
+    (shapes.Flag(), [2, -1, None, "1"]),
+    (shapes.Real(), [bytes(7), bytes(9), "12345678", 1]),
+    (WORD, ["abcd", "A", b"a", None, 1]),
+    (shapes.Decimal(), ["", "00", "01", "-1", "1 ", "1_0", "9" * 79, 1, None]),
+    (shapes.Maybe(WORD), ["A", 1]),
+    (shapes.Rows(WORD, 2), [("a", "b", "c"), ("A",), "ab", b"", None, 1]),
+    (PAIR, [(), (1,), (1, 1, 1), (10, 1), (1, 2), None, "x"]),
+    (shapes.Pair(WORD, shapes.Flag()), [("a",), ("a", 1, 1), (1, "a"), None]),
+]
+
+
+@pytest.mark.parametrize(("shape", "raw", "value"), TAKEN)
+def test_what_a_shape_takes_it_gives_back(shape, raw, value) -> None:
+    assert shape.unpack(raw) == value
+    assert type(shape.unpack(raw)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw"), [(shape, raw) for shape, many in REFUSED for raw in many]
+)
+def test_what_a_shape_does_not_take_is_refused_by_3_3_6(shape, raw) -> None:
+    assert refused_rule(shape.unpack, raw) == "3.3-6"
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw", "value"), [row for row in TAKEN if not isinstance(row[2], dict)]
+)
+def test_packing_is_the_way_back(shape, raw, value) -> None:
+    assert canonical.pack(shape.pack(value)) == canonical.pack(raw)
+
+
+def test_a_record_packs_its_fields_by_name_and_in_order() -> None:
+    class Made:
+        x, y = 3, True
+
+    assert PAIR.pack(Made()) == [3, 1]
+
+
+def test_a_word_must_match_as_a_whole() -> None:
+    three = shapes.Word(re.compile("abc"))
+    assert refused_rule(three.unpack, "abcd") == "3.3-6"
+    assert refused_rule(three.unpack, "abc\n") == "3.3-6"

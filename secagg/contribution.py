@@ -15,8 +15,9 @@ from secagg import errors, extras
 from secagg.crypto import transcript
 from secagg.entropy import Entropy
 from secagg.names import InputVector, SessionId
+from secagg.norm import FloatArray
 from secagg.params import SATURATED, WEIGHT, Parameters
-from secagg.quantize import FloatArray, QuantizedUpdate
+from secagg.quantize import QuantizedUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,9 @@ def contribution(
     derived = {extra.name for extra in params.extras} - {
         extra.name for extra in params.declared_extras
     }
+    if derived & set(values):
+        taken = sorted(derived & set(values))
+        raise errors.InputError(f"extras {taken} are derived here, not given")
     known = {
         WEIGHT: lambda: weight,
         SATURATED: coordinates.saturated,

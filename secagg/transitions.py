@@ -69,7 +69,7 @@ SERVER: Mapping[ServerPhase, Mapping[str, tuple[ServerPhase, ...]]] = {
     S.SHARE_KEYS: {"ShareKeys": (S.SHARE_ACK,)},
     S.SHARE_ACK: {"ShareAck": (S.MASKED_INPUT,)},
     S.MASKED_INPUT: {
-        "VectorStored": (S.CONSISTENCY,),
+        "VectorStored": (S.MASKED_INPUT,),
         "MaskedInput": (S.CONSISTENCY,),
     },
     S.CONSISTENCY: {"Consistency": (S.UNMASKING,)},

@@ -1,0 +1,78 @@
+"""secagg.policy: a hospital's own floors, one by one (4.1-5)."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from secagg import errors
+from secagg.messages import Manifest, Member, NoiseTerms
+from secagg.names import PeerId
+from secagg.policy import Policy
+from tests.samples import MANIFEST, blob
+
+
+def manifest(n: int = 6, c: int = 1, **other) -> Manifest:
+    members = tuple(Member(peer=PeerId(f"u{i}"), ready_nonce=blob(1)) for i in range(n))
+    return replace(MANIFEST, members=members, corruption_bound=c, **other)
+
+
+def noise(z: float) -> NoiseTerms:
+    return NoiseTerms(
+        mechanism="discrete-gaussian",
+        noise_multiplier=z,
+        adjacency="zero-out",
+        delta=1e-5,
+    )
+
+
+def test_the_default_takes_four_members_with_one_corrupt() -> None:
+    Policy().check(manifest(4, 1))
+
+
+@pytest.mark.parametrize(("n", "c"), [(3, 0), (4, 0), (10, 0)])
+def test_the_default_refuses_fewer_members_or_no_corruption(n, c) -> None:
+    with pytest.raises(errors.RemoteProtocolError, match="policy") as caught:
+        Policy().check(manifest(n, c))
+    assert caught.value.rule == "4.1-5"
+
+
+FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
+    ({"tasks": frozenset({"a"})}, {"task_id": "b"}, {"task_id": "a"}, "b"),
+    ({"min_members": 6}, {"n": 5}, {"n": 6}, "n = 5"),
+    ({"corruption_bound": 2}, {"n": 10, "c": 1}, {"n": 10, "c": 2}, "c = 1"),
+    ({"min_inputs": 5}, {"n": 6}, {"n": 8}, "min_inputs 5"),
+    ({"max_clip": 1.5}, {"clip": 1.51}, {"clip": 1.5}, "1.51"),
+    ({"min_bits": 16}, {"bits": 15}, {"bits": 16}, "15"),
+    (
+        {"weightings": frozenset({"uniform"})},
+        {"weighting": "weighted"},
+        {"weighting": "uniform"},
+        "weighted",
+    ),
+    ({"max_weight": 10}, {"max_weight": 11}, {"max_weight": 10}, "11"),
+    ({"min_noise_multiplier": 0.5}, {"dp": None}, {"dp": noise(0.5)}, "0.0"),
+    ({"min_noise_multiplier": 0.5}, {"dp": noise(0.49)}, {"dp": noise(3.0)}, "0.49"),
+    ({"max_length": 100}, {"length": 101}, {"length": 100}, "m = 101"),
+]
+
+
+@pytest.mark.parametrize(("floor", "below", "at", "said"), FLOORS)
+def test_a_manifest_below_one_floor_is_refused_by_4_1_5_with_its_value(
+    floor, below, at, said
+) -> None:
+    policy = Policy(**{"min_members": 4, **floor})
+    policy.check(manifest(**at))
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        policy.check(manifest(**below))
+    assert caught.value.rule == "4.1-5"
+    assert said in caught.value.detail
+
+
+def test_tasks_none_and_clip_none_allow_any() -> None:
+    Policy().check(manifest(task_id="anything", clip=1e300))
+
+
+def test_every_field_of_the_policy_has_a_floor_above() -> None:
+    tried = {name for floor, *_ in FLOORS for name in floor}
+    assert tried == set(Policy.__dataclass_fields__)

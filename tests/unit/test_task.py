@@ -1,0 +1,75 @@
+"""secagg.task: the operator's terms become a Manifest, in one place."""
+
+from dataclasses import replace
+
+import pytest
+
+from secagg.messages import Extra, NoiseTerms
+from secagg.names import PeerId
+from secagg.params import Parameters
+from secagg.task import DEFAULT_DURATIONS, Task
+from tests.helpers import scene
+from tests.samples import blob
+
+ROSTER = scene(5).consortium.roster
+READY = {PeerId(f"silo-00{i}"): blob(i) for i in (3, 1, 2, 5)}
+TASK = Task(
+    task_id="t",
+    length=8,
+    clip=2.0,
+    bits=12,
+    weighting="weighted",
+    max_weight=9,
+    extras=(Extra(name="n", low=0, high=5),),
+    chunk_log2=13,
+    dp=NoiseTerms(
+        mechanism="discrete-gaussian",
+        noise_multiplier=1.0,
+        adjacency="zero-out",
+        delta=1e-6,
+    ),
+)
+
+
+def manifest(task=TASK):
+    return task.manifest(
+        aggregator=PeerId("aggregator"),
+        roster=ROSTER,
+        ready=READY,
+        round_no=4,
+        attempt=2,
+        model_hash=blob(7),
+        previous_link=blob(8),
+    )
+
+
+def test_the_manifest_says_what_the_task_says() -> None:
+    made = manifest()
+    same = ("task_id", "length", "clip", "bits", "weighting", "max_weight", "extras")
+    for name in (*same, "corruption_bound", "chunk_log2", "dp", "durations"):
+        assert getattr(made, name) == getattr(TASK, name), name
+
+
+def test_the_manifest_says_what_this_session_is() -> None:
+    made = manifest()
+    assert (made.round_no, made.attempt, made.aggregator) == (4, 2, "aggregator")
+    assert (made.model_hash, made.previous_link) == (blob(7), blob(8))
+    assert made.roster_hash == ROSTER.hash
+    assert (made.graph, made.keystream, made.rotation) == ("complete", "chacha20", None)
+
+
+def test_the_members_are_those_ready_sorted_with_their_nonces() -> None:
+    members = manifest().members
+    assert [m.peer for m in members] == sorted(READY)
+    assert {m.peer: m.ready_nonce for m in members} == READY
+
+
+@pytest.mark.parametrize(("given", "said"), [(None, 2.0), (0.25, 0.25)])
+def test_without_a_range_of_its_own_nothing_saturates(given, said) -> None:
+    assert manifest(replace(TASK, coordinate_range=given)).range == said
+
+
+def test_a_task_with_the_defaults_is_within_all_ranges() -> None:
+    params = Parameters.of(manifest(Task(task_id="t", length=1, clip=1.0)))
+    assert (params.n, params.c) == (4, 1)
+    assert len(DEFAULT_DURATIONS) == 7

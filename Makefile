@@ -22,6 +22,7 @@ lint: .venv/.installed  ## format, ruff, mypy, import contracts
 
 vectors: .venv/.installed  ## write the test vectors from the model, draw the diagrams
 	$(BIN)/python -m protocol_spec.model.generate
+	$(BIN)/python -m protocol_spec.model.schema
 	$(BIN)/python -m protocol_spec.draw
 
 clean:  ## remove caches and build outputs; .venv stays

@@ -387,6 +387,9 @@ def _turns(cohort: Cohort) -> Iterator[Twin]:
     early = honest_envelope(cohort, "InputList")
     name = "input_list_bad_early"
     yield received(name, "3.4-6", VICTIM, "DealtShares", early)
+    early = honest_envelope(cohort, "DealerList")
+    name = "dealer_list_bad_early"
+    yield received(name, "3.4-6", VICTIM, "DealtShares", early)
     body = honest_body(cohort, "KeyList")
     body["entries"] = body["entries"][:3]
     data = by_aggregator(cohort, VICTIM, "DealtShares", "KeyList", body)

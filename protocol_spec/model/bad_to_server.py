@@ -144,7 +144,7 @@ def _encodings(cohort: Cohort) -> Iterator[Twin]:
 def _turns(cohort: Cohort) -> Iterator[Twin]:
     """Rules 3.4-6 to 3.4-8."""
     before = f"ShareKeys/{SENDER}"
-    early = honest_envelope(cohort, "ShareAck", SENDER)
+    early = by_member(cohort, SENDER, before, "ShareAck", {"bitmap": b"\x02"})
     name = "share_ack_bad_early"
     yield received(name, "3.4-6", AGGREGATOR, before, early, SENDER)
     dealers = {"dealers": ["h01", "h02", "h03"]}

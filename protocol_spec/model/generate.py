@@ -5,11 +5,13 @@ The files depend on nothing but this package: the same bytes on every machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from protocol_spec.model import bad_manifests, bad_to_client, bad_to_server
 from protocol_spec.model.bad_connections import connections, rosters
@@ -20,34 +22,47 @@ from protocol_spec.model.encodings import all_encodings
 from protocol_spec.model.messages import Body
 from protocol_spec.model.numbers import all_numbers
 from protocol_spec.model.primitives import all_primitives
-from protocol_spec.model.sessions import all_sessions
+from protocol_spec.model.sessions import COHORTS, cohort_sessions, special_sessions
 from protocol_spec.model.twins import twin_json
 
 FOLDER = pathlib.Path(__file__).parent.parent / "vectors" / "v1"
+Files = Iterator[tuple[str, Body]]
+"""(name without .json, content)"""
+
 FLAT_ARRAY = re.compile(r"\[[^][{}]+\]")
 
 
-def all_files() -> Iterator[tuple[str, Body]]:
-    """Every file: (name without .json, content)."""
-    yield from all_primitives()
-    yield from all_curves()
-    yield from all_encodings()
-    yield from all_numbers()
-    yield from all_twins()
-    yield from all_sessions()
-
-
-def all_twins() -> Iterator[tuple[str, Body]]:
-    """The negative twins of whole sessions, and what is outside sessions."""
+def _outside() -> Files:
+    """Rosters, connections, histories, uploads, released vectors."""
     cohort = Cohort("bad", 4, 1, snap=True).run()
     yield from all_elsewhere(cohort)
     yield from rosters()
     yield from connections(cohort)
+
+
+def _twins() -> Files:
+    """The negative twins of sessions."""
+    cohort = Cohort("bad", 4, 1, snap=True).run()
     yield from bad_manifests.all_bad_manifests(cohort)
     for twin in (*bad_to_client.twins(cohort), *bad_to_server.twins(cohort)):
         yield twin.name, twin_json(cohort, twin)
     for ended, twin in bad_to_server.aborts():
         yield twin.name, twin_json(ended, twin)
+
+
+PARTS: dict[str, Callable[[], Files]] = {
+    "primitives": all_primitives,
+    "curves": all_curves,
+    "encodings": all_encodings,
+    "numbers": all_numbers,
+    "outside sessions": _outside,
+    "negative twins": _twins,
+    "special sessions": special_sessions,
+    **{
+        f"sessions n = {n}, c = {c}": partial(cohort_sessions, n, c) for n, c in COHORTS
+    },
+}
+"""What makes the files, part by part."""
 
 
 def text_of(content: Body) -> str:
@@ -57,15 +72,24 @@ def text_of(content: Body) -> str:
 
 
 def generate(folder: pathlib.Path) -> None:
-    """Write all files, and remove those that no longer belong."""
+    """Write all files and their index; remove what no longer belongs."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = set()
-    for name, content in all_files():
-        path = folder / f"{name}.json"
-        path.write_text(text_of(content), encoding="ascii", newline="\n")
-        written.add(path)
-    for path in set(folder.glob("*.json")) - written:
-        path.unlink()
+    index: dict[str, dict[str, str]] = {}
+    for part, make in PARTS.items():
+        index[part] = {}
+        for name, content in make():
+            index[part][name] = _write(folder / f"{name}.json", text_of(content))
+    _write(folder / "index.json", text_of(index))
+    kept = {f"{name}.json" for names in index.values() for name in names}
+    for path in folder.glob("*.json"):
+        if path.name not in {*kept, "index.json"}:
+            path.unlink()
+
+
+def _write(path: pathlib.Path, text: str) -> str:
+    """Write a file; return its SHA-256."""
+    path.write_text(text, encoding="ascii", newline="\n")
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class Server:
         h = self.transcripts[HEADERS[kind].transcript]
         check_signature(envelope, self.roster.keys[peer], h, "3.4-3")
         body = decode_body(kind, envelope.body, self.params.n)
-        check = getattr(self, "check_" + PHASES[self.phase])
+        check = getattr(self, "check_" + PHASES[TAKES[kind]])
         check(peer, body)
         self.accepted[kind][peer], self.bodies[kind][peer] = envelope, body
         return True

@@ -26,14 +26,7 @@ WEIGHTED: Body = {
 }
 
 
-def all_sessions() -> Iterator[tuple[str, Body]]:
-    """Every positive session file: (name, content)."""
-    for n, c in COHORTS:
-        yield from _cohort_sessions(n, c)
-    yield from _special_sessions()
-
-
-def _cohort_sessions(n: int, c: int) -> Iterator[tuple[str, Body]]:
+def cohort_sessions(n: int, c: int) -> Iterator[tuple[str, Body]]:
     """No loss, then the last d members silent from each round on."""
     name = f"session_n{n}_c{c}"
     whole = Cohort(name, n, c).run()
@@ -46,7 +39,7 @@ def _cohort_sessions(n: int, c: int) -> Iterator[tuple[str, Body]]:
         yield f"{name}_{phase}", session_json(cohort, about)
 
 
-def _special_sessions() -> Iterator[tuple[str, Body]]:
+def special_sessions() -> Iterator[tuple[str, Body]]:
     """Losses at several rounds, weights and extras, two chunks, lateness, malice."""
     silent = {"h02": "share_keys", "h05": "share_ack"}
     silent |= {"h07": "masked_input", "h10": "unmasking"}

@@ -8,7 +8,6 @@ what a refusal itself does: tell the aggregator, drop the session's secrets.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
@@ -43,10 +42,18 @@ from secagg.rounds import (
     share_keys,
     unmasking,
 )
-from secagg.signing import check_route, open_envelope, seal
+from secagg.rounds.manifest import MAX_ATTEMPTS
+from secagg.signing import check_route, envelope_hash, open_envelope, seal
 from secagg.transitions import CLIENT, ClientPhase
 
-NO_SESSION = SessionId(bytes(32))
+_ANSWERS = {
+    "Manifest": "AdvertiseKeys",
+    "KeyList": "ShareKeys",
+    "DealtShares": "ShareAck",
+    "InputList": "Consistency",
+    "Certificate": "Unmasking",
+}
+"""What a message is answered with, again when it is repeated (rule 3.4-6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,14 +181,16 @@ class Client:
     # --- the aggregator's messages ------------------------------------------
 
     def _received(self, peer: PeerId, envelope: msg.Envelope) -> list[ClientEffect]:
-        if envelope.type == "Manifest":
-            return self._manifest(peer, envelope)
         session = self._session
-        if session is None or envelope.sid != session.party.sid:
+        elsewhere = session is None or envelope.sid != session.party.sid
+        if envelope.type == "Manifest" and elsewhere:
+            return self._manifest(peer, envelope)
+        if session is None or elsewhere:
             return [events.Ignored(peer=peer, type=envelope.type, rule="8-6")]
-        seen = _fingerprint(envelope)
+        seen = envelope_hash(envelope)
         if session.seen.get(envelope.type) == seen:
-            return []
+            answer = _ANSWERS.get(envelope.type)
+            return [self._send(e) for e in session.outbox if e.type == answer]
         try:
             message = self._open(peer, envelope, session)
             if isinstance(message, msg.Abort):
@@ -220,11 +229,8 @@ class Client:
         )
 
     def _manifest(self, peer: PeerId, envelope: msg.Envelope) -> list[ClientEffect]:
-        sid = self.sid
         if self._ready is None or "Manifest" not in CLIENT[self._phase]:
             return [events.Ignored(peer=peer, type=envelope.type, rule="3.4-6")]
-        if sid is not None and envelope.sid == sid:
-            return []
         try:
             return self._store(self._join(peer, envelope, self._ready))
         except errors.RemoteProtocolError as error:
@@ -259,10 +265,10 @@ class Client:
                 released=memory.released_round == message.round_no,
             ),
         )
-        return self._advertise(message, sid, params)
+        return self._advertise(message, sid, params, envelope_hash(envelope))
 
     def _advertise(
-        self, message: msg.Manifest, sid: SessionId, params: Parameters
+        self, message: msg.Manifest, sid: SessionId, params: Parameters, seen: bytes
     ) -> Step:
         me = self._identity.id
         keys, advert = advertise_keys.client_advertise(self._entropy, sid=sid, me=me)
@@ -271,7 +277,7 @@ class Client:
             party=share_keys.Party(me=me, sid=sid, params=params, keys=keys),
             manifest=message,
             advert=advert,
-            seen={},
+            seen={"Manifest": seen},
             outbox=(envelope,),
         )
         task, pair = message.task_id, (message.round_no, message.attempt)
@@ -419,10 +425,8 @@ class Client:
     def _refusal(
         self, error: errors.RemoteProtocolError, sid: SessionId
     ) -> ClientEffect:
-        detail = error.detail[:512].encode("ascii", "replace").decode("ascii")
-        return self._send(
-            self._seal(msg.Refusal(rule=error.rule, detail=detail), sid, sid)
-        )
+        told = msg.Refusal(rule=error.rule, detail=codec.printable(error.detail))
+        return self._send(self._seal(told, sid, sid))
 
     def _end(
         self,
@@ -434,7 +438,8 @@ class Client:
         session = self._session
         if session is None:
             return []
-        retry = self._phase is not ClientPhase.RELEASED
+        released = self._phase is ClientPhase.RELEASED
+        retry = not released and session.manifest.attempt < MAX_ATTEMPTS
         self._session = None
         self._phase = ClientPhase.READY if retry else ClientPhase.IDLE
         if not retry:
@@ -475,8 +480,3 @@ class Client:
 
     def _send(self, envelope: msg.Envelope) -> ClientEffect:
         return events.Send(receiver=self._aggregator, envelope=envelope)
-
-
-def _fingerprint(envelope: msg.Envelope) -> bytes:
-    """Two envelopes of one type are a repeat if and only if these are equal."""
-    return hashlib.sha256(codec.encode_envelope(envelope)).digest()

@@ -7,7 +7,6 @@ in one place each, a member's breach becomes `Drop` and a missed floor `Aborted`
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar, assert_never
@@ -30,7 +29,7 @@ from secagg.rounds import (
 )
 from secagg.rounds.manifest import MAX_ATTEMPTS, check_members
 from secagg.server_state import Sent, ServerState
-from secagg.signing import check_route, open_envelope, seal
+from secagg.signing import check_route, envelope_hash, open_envelope, seal
 from secagg.transitions import ORDER, SERVER, ServerPhase
 
 T = TypeVar("T")
@@ -159,7 +158,7 @@ class Server:
             grown = self._accept(message, peer, envelope)
         except errors.RemoteProtocolError as error:
             return self._drop(event, peer, error.rule, error.detail)
-        seen = {**grown.seen, (peer, envelope.type): _fingerprint(envelope)}
+        seen = {**grown.seen, (peer, envelope.type): envelope_hash(envelope)}
         self._state = replace(grown, seen=seen)
         return [events.Journal(event=event), *self._advance()]
 
@@ -173,7 +172,7 @@ class Server:
         if peer not in self.params.members or peer in state.dropped:
             return [events.Ignored(peer=peer, type=type_, rule="3.4-8")]
         seen = state.seen.get((peer, type_))
-        if seen is not None and seen == _fingerprint(envelope):
+        if seen is not None and seen == envelope_hash(envelope):
             return []
         collects = [phase for phase in SERVER if type_ in SERVER[phase]]
         closed = (
@@ -213,17 +212,18 @@ class Server:
         state = self._state
         match message:
             case msg.AdvertiseKeys():
-                advertise_keys.server_accept(message)
+                known = [entry.keys for entry in self._present(state.adverts).values()]
+                advertise_keys.server_accept(message, known)
                 entry = msg.SignedKeys(
                     peer=peer, keys=message, signature=envelope.signature
                 )
                 return replace(state, adverts={**state.adverts, peer: entry})
             case msg.ShareKeys():
-                self._check_in(peer, state.u1, "U1")
+                self._check_due(message, peer)
                 share_keys.server_accept(message, dealer=peer, u1=state.u1)
                 return replace(state, dealt={**state.dealt, peer: message})
             case msg.ShareAck():
-                self._check_in(peer, state.u1, "U1")
+                self._check_due(message, peer)
                 ones = share_ack.server_accept(
                     message, holder=peer, u1=state.u1, dealers=set(state.dealt)
                 )
@@ -231,11 +231,11 @@ class Server:
             case msg.MaskedInput():
                 return self._accept_root(message, peer, envelope.signature)
             case msg.Consistency():
-                self._check_in(peer, state.u1, "U1")
+                self._check_due(message, peer)
                 consistency.server_accept(message, h3=state.h3, voter=peer)
                 return replace(state, votes={**state.votes, peer: envelope.signature})
             case msg.Unmasking():
-                self._check_in(peer, state.u1, "U1")
+                self._check_due(message, peer)
                 dealings = state.dealings(self.sid, self.params)
                 unmasking.server_accept(message, holder=peer, dealings=dealings)
                 return replace(state, releases={**state.releases, peer: message})
@@ -244,17 +244,18 @@ class Server:
                     "3.4-6", "not a client's message", [peer]
                 )
 
-    def _check_in(self, peer: PeerId, allowed: tuple[PeerId, ...], name: str) -> None:
-        errors.require("3.4-8", peer in allowed, f"{peer} is not in {name}", [peer])
+    def _check_due(self, message: msg.Message, peer: PeerId) -> None:
+        due = peer in self._state.u1
+        name = type(message).__name__
+        errors.require("3.4-6", due, f"{name} of {peer}, which is not in U1", [peer])
 
     def _accept_root(
         self, message: msg.MaskedInput, peer: PeerId, signature: bytes
     ) -> ServerState:
         state = self._state
         errors.require("4.5-1", peer in state.u2, f"{peer} is not in U2", [peer])
-        if peer in state.stored:
-            stored = state.stored[peer]
-            masked_input.server_accept(stated=message.root, stored=stored, peer=peer)
+        stored = state.stored.get(peer)
+        masked_input.server_accept(stated=message.root, stored=stored, peer=peer)
         entry = msg.SignedRoot(peer=peer, root=message.root, signature=signature)
         return replace(state, roots={**state.roots, peer: entry})
 
@@ -263,14 +264,8 @@ class Server:
         gone = peer in state.dropped or peer not in state.u2
         if state.phase is not ServerPhase.MASKED_INPUT or gone or peer in state.stored:
             return [events.Ignored(peer=peer, type="VectorStored", rule="3.4-6")]
-        try:
-            if peer in state.roots:
-                stated = state.roots[peer].root
-                masked_input.server_accept(stated=stated, stored=event.root, peer=peer)
-        except errors.RemoteProtocolError as error:
-            return self._drop(event, peer, error.rule, error.detail)
         self._state = replace(state, stored={**state.stored, peer: event.root})
-        return [events.Journal(event=event), *self._advance()]
+        return [events.Journal(event=event)]
 
     def _deadline_passed(self, event: events.DeadlinePassed) -> list[ServerEffect]:
         if event.round.value != self._state.phase.value:
@@ -290,7 +285,8 @@ class Server:
         if self._state.phase in {ServerPhase.DONE, ServerPhase.ABORTED}:
             return []
         error = errors.RemoteProtocolError(event.code, event.reason)
-        return [events.Journal(event=event), *self._abort(error, retry=False)]
+        ended = self._abort(error, missing=(), retry=False)
+        return [events.Journal(event=event), *ended]
 
     # --- closing phases -------------------------------------------------------
 
@@ -315,7 +311,12 @@ class Server:
             return closer()
         except errors.RemoteProtocolError as error:
             retry = self._state.phase not in _AFTER_RELEASE
-            return self._abort(error, retry=retry)
+            return self._abort(error, missing=self._missing(), retry=retry)
+
+    def _missing(self) -> tuple[PeerId, ...]:
+        """Return U0 less the set that fell short in this phase (spec 4), sorted."""
+        gave = self._state.gave(self.params.c) - frozenset(self._state.dropped)
+        return tuple(sorted(frozenset(self.params.members) - gave))
 
     def _close_advertise_keys(self) -> list[ServerEffect]:
         here = self._present(self._state.adverts)
@@ -338,14 +339,15 @@ class Server:
 
     def _close_share_ack(self) -> list[ServerEffect]:
         here, state = self._present(self._state.dealt), self._state
-        dealers = share_ack.server_dealer_list(state.acks, here, self.params)
+        acks = self._present(state.acks)
+        dealers = share_ack.server_dealer_list(acks, here, self.params)
         h2 = transcript.h2(state.h1, codec.encode_body(dealers))
         self._state = replace(state, u2=dealers.dealers, h2=h2)
         effects = self._broadcast(dealers, state.u1, state.h1)
         return self._next(ServerPhase.MASKED_INPUT, effects)
 
     def _close_masked_input(self) -> list[ServerEffect]:
-        here, state = self._present(self._state.inputs), self._state
+        here, state = self._present(self._state.roots), self._state
         inputs = masked_input.server_input_list(here, self.params)
         h3 = transcript.h3(state.h2, codec.encode_body(inputs))
         self._state = replace(state, u3=tuple(sorted(here)), h3=h3)
@@ -354,7 +356,8 @@ class Server:
 
     def _close_consistency(self) -> list[ServerEffect]:
         state = self._state
-        certificate = consistency.server_certificate(state.votes, self.params)
+        votes = self._present(state.votes)
+        certificate = consistency.server_certificate(votes, self.params)
         self._state = replace(state, certificate=codec.encode_body(certificate))
         effects = self._broadcast(certificate, state.u1, state.h3)
         return self._next(ServerPhase.UNMASKING, effects)
@@ -384,22 +387,23 @@ class Server:
         return [events.Journal(event=event), *sends, completed]
 
     def _abort(
-        self, error: errors.RemoteProtocolError, *, retry: bool
+        self,
+        error: errors.RemoteProtocolError,
+        *,
+        missing: tuple[PeerId, ...],
+        retry: bool,
     ) -> list[ServerEffect]:
-        state = self._state
-        missing = frozenset(self.params.members) - state.answered(state.phase)
-        named = tuple(sorted(missing))
         aborted = events.Aborted(
             sid=self.sid,
             code=error.rule,
             detail=error.detail,
             retry=retry and self.manifest.attempt < MAX_ATTEMPTS,
-            missing=named,
+            missing=missing,
             culprits=tuple(PeerId(peer) for peer in error.culprits),
             sets=self.sets,
         )
-        detail = error.detail[:512].encode("ascii", "replace").decode("ascii")
-        told = msg.Abort(rule=error.rule, detail=detail, missing=named)
+        detail = codec.printable(error.detail)
+        told = msg.Abort(rule=error.rule, detail=detail, missing=missing)
         effects = self._broadcast(told, self.params.members, self.sid)
         self._state = replace(self._state, phase=ServerPhase.ABORTED)
         return [*effects, aborted]
@@ -436,8 +440,3 @@ class Server:
         round_ = Round(phase.value)
         duration = self.manifest.durations[ORDER.index(phase)]
         return events.SetDeadline(round=round_, duration_ms=duration)
-
-
-def _fingerprint(envelope: msg.Envelope) -> bytes:
-    """Two envelopes of one type are a repeat if and only if these are equal."""
-    return hashlib.sha256(codec.encode_envelope(envelope)).digest()

@@ -20,6 +20,7 @@ from secagg.messages import (
 )
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.rounds.share_ack import complaints
 from secagg.rounds.unmasking import Dealings
 from secagg.transitions import ServerPhase
 
@@ -41,7 +42,8 @@ class ServerState:
         dropped: member to the rule it broke.
         sent: everything that went out, for members that reconnect.
         adverts: by member; U1 are those of `u1` once the KeyList is out.
-        dealt, acks, stored, roots, votes, releases: by member, each round's answers.
+        stored: by member, the root of its chunks; `roots`, what it stated of them.
+        dealt, acks, roots, votes, releases: by member, each round's answers.
     """
 
     phase: ServerPhase = ServerPhase.ADVERTISE_KEYS
@@ -62,11 +64,6 @@ class ServerState:
     votes: Mapping[PeerId, bytes] = field(default_factory=dict)
     certificate: bytes = b""
     releases: Mapping[PeerId, Unmasking] = field(default_factory=dict, repr=False)
-
-    @property
-    def inputs(self) -> dict[PeerId, SignedRoot]:
-        """Members whose vector is stored and whose statement fits it."""
-        return {u: root for u, root in self.roots.items() if u in self.stored}
 
     def transcript(self, sid: SessionId, kind: Transcript) -> bytes:
         """Return the transcript that messages of this kind are signed under."""
@@ -100,11 +97,27 @@ class ServerState:
             ServerPhase.ADVERTISE_KEYS: self.adverts,
             ServerPhase.SHARE_KEYS: self.dealt,
             ServerPhase.SHARE_ACK: self.acks,
-            ServerPhase.MASKED_INPUT: self.inputs,
+            ServerPhase.MASKED_INPUT: self.roots,
             ServerPhase.CONSISTENCY: self.votes,
             ServerPhase.UNMASKING: self.releases,
         }
         return frozenset(answers.get(phase, {}))
+
+    def gave(self, c: int) -> frozenset[PeerId]:
+        """Return who gave the phase what its set is made of (spec 4).
+
+        In ShareAck these are dealers that acked and have at most c complaints: too few
+        acks leave U2 empty, which would tell nothing about who is missing.
+        """
+        answered = self.answered(self.phase)
+        if self.phase is not ServerPhase.SHARE_ACK:
+            return answered
+        acks = [ack for u, ack in self.acks.items() if u not in self.dropped]
+        return frozenset(
+            dealer
+            for dealer in answered & frozenset(self.dealt)
+            if complaints(dealer, acks) <= c
+        )
 
     def expected(self, members: tuple[PeerId, ...]) -> frozenset[PeerId]:
         """Return whom the phase waits for (spec 4): those who answered before it."""

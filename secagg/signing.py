@@ -5,24 +5,13 @@ Spec 3.4. The body is decoded only after the signature over it has verified.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+import hashlib
 
 from secagg import codec, errors
 from secagg.crypto import sign, transcript
 from secagg.identity import Identity
 from secagg.messages import EVERYONE, HEADERS, Envelope, Message
 from secagg.names import PeerId, SessionId
-
-M = TypeVar("M", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """An envelope whose signature verified, with its decoded message."""
-
-    message: Message
-    envelope: Envelope
 
 
 def seal(
@@ -98,6 +87,11 @@ def check_route(envelope: Envelope, *, peer: PeerId, me: PeerId) -> None:
         f"{envelope.type} is addressed to {envelope.receiver or 'all'}",
         [peer],
     )
+
+
+def envelope_hash(envelope: Envelope) -> bytes:
+    """Two envelopes are the same bytes if and only if these are equal (rule 3.4-6)."""
+    return hashlib.sha256(codec.encode_envelope(envelope)).digest()
 
 
 def open_envelope(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from secagg import errors, shamir
@@ -54,14 +54,24 @@ def client_advertise(
     return SessionKeys(c=c, s=s, s_scalar=s_scalar, b_u=b_u), advert
 
 
-def server_accept(advert: AdvertiseKeys) -> None:
-    """Check an advert's keys.
+def server_accept(advert: AdvertiseKeys, known: Iterable[AdvertiseKeys]) -> None:
+    """Check an advert's keys; `known` are those of the other members so far.
 
     Raises:
-        RemoteProtocolError: rules 3.2-1 to 3.2-3.
+        RemoteProtocolError: rules 3.2-1 to 3.2-3, 3.2-5.
     """
+    _check_keys(advert)
+    _check_distinct([*known, advert], "a key of AdvertiseKeys is in use already")
+
+
+def _check_keys(advert: AdvertiseKeys) -> None:
     agree.check_public_key(advert.c_pk)
     agree.check_public_key(advert.s_pk)
+
+
+def _check_distinct(adverts: Iterable[AdvertiseKeys], detail: str) -> None:
+    columns = [key for advert in adverts for key in (advert.c_pk, advert.s_pk)]
+    errors.require("3.2-5", len(set(columns)) == len(columns), detail)
 
 
 def server_key_list(
@@ -115,16 +125,14 @@ def client_accept_key_list(
     keys = {entry.peer: entry.keys for entry in key_list.entries}
     errors.require("4.2-3", keys.get(me) == own, f"the entry of {me} was altered")
     check_size("4.2-4", "U1", len(keys), params.q)
-    columns = [key for advert in keys.values() for key in (advert.c_pk, advert.s_pk)]
-    distinct = len(set(columns)) == len(columns)
-    errors.require("3.2-5", distinct, "two keys of the KeyList are the same")
+    _check_distinct(keys.values(), "two keys of the KeyList are the same")
     return KeyBook(h1=transcript.h1(sid, body), keys=keys)
 
 
 def _check_entry(
     entry: SignedKeys, *, sid: SessionId, roster: Roster, aggregator: PeerId
 ) -> None:
-    server_accept(entry.keys)
+    _check_keys(entry.keys)
     genuine = signed_by(
         roster.member(entry.peer).key,
         entry.signature,

@@ -43,8 +43,13 @@ def split(masks: Sequence[Mask]) -> tuple[tuple[MaskSeed, ...], tuple[int, ...]]
     return tuple(mask.seed for mask in masks), tuple(mask.sign for mask in masks)
 
 
-def server_accept(*, stated: bytes, stored: bytes, peer: PeerId) -> None:
+def server_accept(*, stated: bytes, stored: bytes | None, peer: PeerId) -> None:
     """Check that the root a member stated is that of the chunks it sent.
+
+    Args:
+        stated: the root in its MaskedInput.
+        stored: that of its chunks; None while some are lacking.
+        peer: the member.
 
     Raises:
         RemoteProtocolError: rule 4.5-1.

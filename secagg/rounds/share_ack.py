@@ -43,6 +43,9 @@ def server_accept(
 ) -> frozenset[PeerId]:
     """Check a bitmap and return the dealers it confirms.
 
+    A holder's own bit does not count against it: it cannot know that its own shares
+    came too late.
+
     Raises:
         RemoteProtocolError: rule 4.4-1.
     """
@@ -51,11 +54,16 @@ def server_accept(
     ones = acked(message.bitmap, u1)
     errors.require(
         "4.4-1",
-        size == exact and bits >> len(u1) == 0 and ones <= set(dealers),
-        f"a bitmap of {size} bytes, or ones for members that did not deal",
+        size == exact and bits >> len(u1) == 0 and ones - {holder} <= set(dealers),
+        f"a bitmap of {size} bytes, or ones for others that did not deal",
         [holder],
     )
     return ones & set(dealers)
+
+
+def complaints(dealer: PeerId, acks: Collection[frozenset[PeerId]]) -> int:
+    """Return how many of those that acked did not confirm the dealer's shares."""
+    return sum(dealer not in confirmed for confirmed in acks)
 
 
 def server_dealer_list(
@@ -70,8 +78,8 @@ def server_dealer_list(
     """
 
     def recoverable(dealer: PeerId) -> bool:
-        ones = sum(dealer in confirmed for confirmed in acks.values())
-        return ones >= params.t and len(acks) - ones <= params.c
+        zeros = complaints(dealer, acks.values())
+        return len(acks) - zeros >= params.t and zeros <= params.c
 
     u2 = tuple(dealer for dealer in sorted(dealers) if recoverable(dealer))
     check_size("4.4-3", "U2", len(u2), params.q)

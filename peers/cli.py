@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 import secagg
-from peers.commands import identity, roster
+from peers.commands import identity, roster, run
+from peers.commands.demo import demo
 from peers.commands.simulate import simulate
 
 app = typer.Typer(
@@ -17,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Add up what institutions may not show each other.",
 )
+app.command()(run.aggregator)
+app.command()(run.hospital)
+app.command()(demo)
 app.add_typer(identity.app, name="identity")
 app.add_typer(roster.app, name="roster")
 app.command()(simulate)

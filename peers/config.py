@@ -39,6 +39,8 @@ _ID: Final = r"^[a-z0-9-]{1,64}$"
 
 def _resolve(value: Any, info: ValidationInfo) -> Any:
     """Turn a text into a path below the file's folder."""
+    if isinstance(value, Path):
+        return value
     if not isinstance(value, str):
         raise PydanticCustomError("secagg_path", "must be a path, in quotes")
     folder = (info.context or {}).get("folder", Path())
@@ -164,6 +166,9 @@ class Listen(Section):
     port: int = Field(
         default=8443, ge=0, le=65_535, description="0 takes any free port"
     )
+    without_tls: bool = Field(
+        default=False, description="plain websockets, on the loopback behind a proxy"
+    )
 
 
 class Metric(Section):
@@ -244,6 +249,11 @@ class TaskTerms(Section):
     )
     ready_deadline: float = Field(
         default=3600, gt=0, description="seconds to wait for all to be ready"
+    )
+    linger: float = Field(
+        default=30,
+        ge=0,
+        description="seconds to serve on after the last round, to fetch its mean",
     )
     chunk_log2: int = Field(
         default=18, ge=12, le=20, description="2^this elements per chunk"

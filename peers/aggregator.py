@@ -1,0 +1,277 @@
+"""The aggregator's program: holds the global model and runs the rounds of one task.
+
+Hospitals dial in. A round opens when all are ready, or at its deadline with enough; its
+mean moves the model; its report says who was in it and who was not, and why. It stops
+when the rounds are done, or before one that the privacy budget does not pay for. After
+a restart it goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from peers import model_file, records, spending
+from peers.config import AggregatorConfig, TaskTerms
+from peers.logs import Logger, short
+from peers.membership import Membership, site_context
+from peers.model_store import ModelStore
+from peers.records import RoundReport
+from peers.toml_file import ConfigError
+from peers.training import load_function
+from secagg import (
+    Aggregator,
+    Budget,
+    Extra,
+    NoiseTerms,
+    RoundOutcome,
+    Task,
+    errors,
+    serve,
+)
+from secagg.drivers.progress import Observer, Progress, SessionBegan, unobserved
+from secagg.names import Mean
+from secagg.tensors import Layout
+
+FAILURES: Final = 3
+"""Rounds in a row without a Result before the program gives up."""
+
+
+class AggregatorProgram:
+    """One run of the aggregator's program."""
+
+    def __init__(
+        self,
+        config: AggregatorConfig,
+        member: Membership,
+        folder: Path,
+        *,
+        log: Logger,
+        observer: Observer = unobserved,
+        reported: Callable[[RoundReport], None] = lambda _: None,
+        bound: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Load the model, or make the first one.
+
+        Args:
+            config: the checked configuration.
+            member: identity and roster.
+            folder: where the modules of entry points are looked for.
+            log: where to say what happened.
+            observer: is told what the driver reports.
+            reported: is told of every round.
+            bound: is told the port.
+
+        Raises:
+            ConfigError: the model's factory cannot be used.
+            InputError: the model cannot be aggregated; names the tensor.
+            StateError: the state directory cannot be used.
+        """
+        self._config = config
+        self._member = member
+        self._log = log.bind(peer=member.identity.id, task=config.task.id)
+        self._watching = observer
+        self._round_no = 0
+        self._reported = reported
+        self._bound = bound
+        self._failures = 0
+        self.store = ModelStore(config.state / "model", keep=config.model.keep)
+        if self.store.empty:
+            self.store.begin(_first_model(config, folder))
+        self._blob = self.store.read()
+        self._layout = model_file.layout_of(self._blob, config.model.frozen)
+
+    async def run(self) -> None:
+        """Run rounds until the task's are done or its budget is spent.
+
+        Raises:
+            ReleaseRefused: the privacy budget pays for no further round.
+            SessionAborted: three rounds in a row had no Result.
+            ConnectionRefused: the identity is no aggregator of the roster.
+            StateError: the state directory cannot be used.
+        """
+        config, terms = self._config, self._config.task
+        async with serve(
+            config.listen.host,
+            config.listen.port,
+            identity=self._member.identity,
+            roster=self._member.roster,
+            task=task_of(config, self._layout),
+            state=config.state,
+            ssl=site_context(config.tls, server=True),
+            without_tls=config.listen.without_tls,
+            budget=_budget(config),
+            min_members=terms.min_members,
+            ready_seconds=terms.ready_deadline,
+            next_model=self._next_model,
+            observer=self._observe,
+        ) as aggregator:
+            port = aggregator.port
+            self._log.info("listening", host=config.listen.host, port=port)
+            if port is not None:
+                self._bound(port)
+            if aggregator.last_outcome is not None:
+                self._settle(aggregator, aggregator.last_outcome)
+            while self.store.mark.completed < terms.rounds:
+                self._check_budget()
+                await self._round(aggregator)
+            self._log.info("task_done", rounds=self.store.mark.completed)
+            await asyncio.sleep(terms.linger)
+
+    async def _round(self, aggregator: Aggregator) -> None:
+        try:
+            outcome = await aggregator.run_round(
+                model_hash=self.store.current, blob=self._blob
+            )
+        except errors.SessionAborted as error:
+            self._aborted(error)
+            return
+        self._failures = 0
+        self._settle(aggregator, outcome)
+
+    def _observe(self, event: Progress) -> None:
+        if isinstance(event, SessionBegan):
+            self._round_no = event.round_no
+        self._watching(event)
+
+    def _settle(self, aggregator: Aggregator, outcome: RoundOutcome) -> None:
+        """Move to the model after a round, and report the round, once."""
+        if outcome.round_no <= self.store.mark.round_no:
+            return
+        after = outcome.result.next_model_hash
+        report = records.report_of(
+            outcome,
+            hospitals=self._member.roster.hospitals,
+            connected=aggregator.connected,
+            extras=self._config.task.extras,
+            model_after=after or self.store.current,
+        )
+        # The report first: settled twice it changes nothing, reported never is worse.
+        self._report(report)
+        self.store.settle(outcome.round_no, model=after, completed=True)
+        self._blob = self.store.read()
+
+    def _aborted(self, error: errors.SessionAborted) -> None:
+        round_no = max(self._round_no, self.store.mark.round_no + 1)
+        report = records.aborted_report(
+            error,
+            task=self._config.task.id,
+            round_no=round_no,
+            model=self.store.current,
+        )
+        self._report(report)
+        self.store.settle(round_no, model=None, completed=False)
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise error
+
+    def _report(self, report: RoundReport) -> None:
+        known = {past.round for past in records.read(self._config.state)}
+        if report.round not in known:
+            records.append(self._config.state, report)
+        self._log.info(
+            "round_done",
+            round=report.round,
+            session=(report.session or "")[:16],
+            status=report.status,
+            in_the_sum=report.sets.get("u3", []),
+            lost={peer: loss["round"] for peer, loss in report.lost.items()},
+            absent=report.absent,
+            epsilon=report.epsilon,
+            model=report.model_after[:16],
+        )
+        self._reported(report)
+
+    def _next_model(self, mean: Mean) -> bytes:
+        """Return the model that a released mean leads to; it is on the disk by then."""
+        rate = self._config.model.learning_rate
+        blob = model_file.moved(self._blob, mean, self._layout, rate)
+        digest = self.store.put(blob)
+        self._log.debug("next_model", model=short(digest))
+        return blob
+
+    def _check_budget(self) -> None:
+        """Stop before a round whose release the budget would refuse."""
+        terms = self._config.privacy
+        if terms is None:
+            return
+        done = self.store.mark.completed
+        paid = spending.affordable(
+            terms.noise_multiplier, terms.epsilon, terms.delta, done + 1
+        )
+        if paid <= done:
+            raise errors.ReleaseRefused(
+                f"the privacy budget epsilon = {terms.epsilon:g} at delta ="
+                f" {terms.delta:g} pays for {paid} rounds with noise multiplier"
+                f" {terms.noise_multiplier:g}, and {done} are done: stop here, or begin"
+                " a new task with more noise or a budget its members agree to"
+            )
+
+
+def task_of(config: AggregatorConfig, layout: Layout) -> Task:
+    """Return the task as the library has it.
+
+    Args:
+        config: the checked configuration.
+        layout: of the global model.
+    """
+    terms, privacy = config.task, config.privacy
+    noise = None
+    if privacy is not None:
+        noise = NoiseTerms(
+            mechanism=spending.MECHANISM,
+            noise_multiplier=privacy.noise_multiplier,
+            adjacency=privacy.adjacency,
+            delta=privacy.delta,
+        )
+    return Task(
+        task_id=terms.id,
+        length=layout.size,
+        clip=terms.clip,
+        coordinate_range=terms.coordinate_range,
+        bits=terms.bits,
+        weighting=terms.weighting,
+        max_weight=terms.max_weight,
+        extras=_extras(terms),
+        corruption_bound=terms.corruption_bound,
+        chunk_log2=terms.chunk_log2,
+        dp=noise,
+        durations=terms.durations.milliseconds,
+    )
+
+
+def _extras(terms: TaskTerms) -> tuple[Extra, ...]:
+    return tuple(
+        Extra(
+            name=extra.wire_name,
+            low=round(extra.low * extra.scale),
+            high=round(extra.high * extra.scale),
+        )
+        for extra in terms.extras
+    )
+
+
+def _budget(config: AggregatorConfig) -> Budget | None:
+    privacy = config.privacy
+    if privacy is None:
+        return None
+    return Budget(epsilon=privacy.epsilon, delta=privacy.delta)
+
+
+def _first_model(config: AggregatorConfig, folder: Path) -> bytes:
+    """Return the bytes of the first model, from its file or its factory."""
+    terms = config.model
+    if terms.path is not None:
+        blob = terms.path.read_bytes()
+        model_file.layout_of(blob, terms.frozen)
+        return blob
+    assert terms.factory is not None  # noqa: S101 the configuration has one of the two
+    made: Any = load_function(terms.factory, folder)()
+    if not isinstance(made, Mapping):
+        raise ConfigError(
+            f"[model] factory {terms.factory} returned a {type(made).__name__}, not a"
+            " state_dict"
+        )
+    return model_file.save(made)

@@ -1,0 +1,1 @@
+"""`secagg demo`: a consortium on one machine, real patients, and hospitals that die."""

@@ -1,0 +1,151 @@
+"""What a person sees at a terminal while a program runs; nothing when there is none."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from peers.records import RoundReport
+from secagg.drivers import progress
+from secagg.drivers.progress import Progress
+
+_HOSPITAL_PHASES: Final = {
+    "advertised": "keys sent",
+    "shared": "keys shared",
+    "acked": "shares verified",
+    "masking": "masking and sending",
+    "masked": "masked input sent",
+    "watching": "left out of the sum, still helping",
+    "voted": "agreed on who is in the sum",
+    "released": "shares released, waiting for the mean",
+}
+
+
+class HospitalDisplay:
+    """One line with a spinner: what this hospital is doing."""
+
+    def __init__(self, console: Console, peer: str) -> None:
+        """Show on `console`; begin with `shown`."""
+        self._status = console.status(f"{peer}: starting")
+        self._peer = peer
+        self._round = ""
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the line within the block."""
+        with self._status:
+            yield
+
+    def tell(self, text: str) -> None:
+        """Show a few words of the program."""
+        self._status.update(f"{self._peer}: {escape(text)}")
+
+    def observe(self, event: Progress) -> None:
+        """Show what the driver reports."""
+        match event:
+            case progress.SessionBegan():
+                self._round = f"round {event.round_no}: "
+                self.tell(f"{self._round}session of {len(event.members)} began")
+            case progress.PhaseReached() if event.phase in _HOSPITAL_PHASES:
+                self.tell(self._round + _HOSPITAL_PHASES[event.phase])
+            case progress.Uploaded():
+                share = event.sent_bytes / event.total_bytes
+                self.tell(f"{self._round}sending, {share:.0%}")
+            case progress.Disconnected():
+                self.tell(f"connection lost {event.reason}; dialling again")
+            case progress.DialFailed():
+                self.tell(
+                    f"no connection: {event.reason};"
+                    f" again in {event.retry_seconds:.0f} s"
+                )
+            case _:
+                pass
+
+
+class AggregatorDisplay:
+    """A table: every hospital, and where it stands in the round."""
+
+    def __init__(
+        self, console: Console, task: str, rounds: int, hospitals: Iterable[str]
+    ) -> None:
+        """Show on `console`; begin with `shown`."""
+        self._console = console
+        self._task = task
+        self._rounds = rounds
+        self._states = dict.fromkeys(hospitals, "not connected")
+        self._phase = "waiting for hospitals"
+        self._live = Live(console=console, transient=True, auto_refresh=False)
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the table within the block."""
+        with self._live:
+            self._show()
+            yield
+
+    def report(self, report: RoundReport) -> None:
+        """Print a line that stays for a round that is over."""
+        self._console.print(round_line(report))
+
+    def observe(self, event: Progress) -> None:
+        """Show what the driver reports."""
+        match event:
+            case progress.Connected():
+                self._set(event.peer, "connected")
+            case progress.Disconnected():
+                self._set(event.peer, "connection lost")
+            case progress.PeerReady():
+                self._set(event.peer, "ready")
+            case progress.RoundLate():
+                self._phase = f"too few are ready, {event.needed} more are needed"
+            case progress.SessionBegan():
+                self._phase = f"round {event.round_no}, session of {len(event.members)}"
+            case progress.PhaseReached():
+                self._phase = f"{self._phase.split(':')[0]}: {event.phase}"
+            case progress.ChunkStored():
+                self._set(event.peer, f"input {event.chunks} of {event.total}")
+            case progress.PeerDropped():
+                self._set(event.peer, f"dropped by rule {event.rule}")
+            case progress.SessionCompleted():
+                self._phase = f"{len(event.u3)} in the sum, {event.status}"
+            case _:
+                return
+        self._show()
+
+    def _set(self, peer: str, state: str) -> None:
+        if peer in self._states:
+            self._states[peer] = state
+
+    def _show(self) -> None:
+        table = Table(title=f"{self._task}, {self._rounds} rounds: {self._phase}")
+        table.add_column("hospital")
+        table.add_column("", min_width=28)
+        for peer, state in self._states.items():
+            table.add_row(peer, escape(state))
+        self._live.update(table, refresh=True)
+
+
+def round_line(report: RoundReport) -> str:
+    """Return a round in one line: who was in it, who was not, and why."""
+    head = f"round {report.round}: "
+    if report.status == "aborted":
+        return f"{head}[bold red]no sum[/], {escape(report.detail)}"
+    u0, u3 = report.sets["u0"], report.sets["u3"]
+    parts = [f"{len(u3)} of {len(u0)} in the sum"]
+    parts += [
+        f"[yellow]{peer}[/] lost in {loss['round'].replace('_', ' ')}"
+        for peer, loss in report.lost.items()
+    ]
+    parts += [f"[yellow]{peer}[/] {escape(why)}" for peer, why in report.absent.items()]
+    if report.status != "released":
+        parts.append("[bold red]sum discarded[/]")
+    if report.epsilon is not None:
+        parts.append(f"epsilon {report.epsilon:.3g}")
+    parts.append(f"{sum(report.seconds.values()):.1f} s")
+    return head + ", ".join(parts)

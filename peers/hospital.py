@@ -1,0 +1,240 @@
+"""The hospital's program: train outside the protocol, then take part, round by round.
+
+It dials out and listens nowhere. Training runs in a thread before the session opens, so
+that it may take hours; the update is the difference of the two models, computed here. A
+round that went on without this hospital is no error: the next model is fetched, and
+training begins again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from peers import model_file, training
+from peers.background import in_thread
+from peers.config import HospitalConfig, PolicyTerms
+from peers.logs import Logger, short
+from peers.membership import Membership, site_context
+from peers.training import RoundInfo, Trainer, TrainResult
+from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
+from secagg.drivers.progress import Observer, unobserved
+from secagg.entropy import Entropy
+
+Received: TypeAlias = Callable[[RoundRecord, NDArray[np.float64]], None]
+
+FAILURES: Final = 3
+"""Rounds in a row in which the trainer may fail before the program gives up."""
+
+
+class TrainerError(errors.SecaggError):
+    """The user's training code failed, round after round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What training gave, ready to be sent.
+
+    Attributes:
+        update: the difference of the models, float64, shape (m,).
+        weight: how much it counts.
+        extras: the declared metrics as integers, by wire name.
+        metrics: all that the trainer said, for the local log.
+    """
+
+    update: NDArray[np.float64] = field(repr=False)
+    weight: int
+    extras: dict[str, int]
+    metrics: dict[str, float]
+
+
+class Hospital:
+    """One hospital's program."""
+
+    def __init__(
+        self,
+        config: HospitalConfig,
+        member: Membership,
+        train: Trainer,
+        *,
+        log: Logger,
+        observer: Observer = unobserved,
+        entropy: Entropy | None = None,
+        told: Callable[[str], None] = lambda _: None,
+        received: Received = lambda _record, _mean: None,
+    ) -> None:
+        """Prepare; `run` does the work.
+
+        Args:
+            config: the checked configuration.
+            member: identity and roster.
+            train: the user's function.
+            log: where to say what happened.
+            observer: is told what the driver reports.
+            entropy: where secrets come from; by default the operating system.
+            told: is told in a few words what goes on, for a progress display.
+            received: is given the mean of every round, and what is known of it.
+        """
+        self._config = config
+        self._member = member
+        self._train = train
+        self._log = log.bind(peer=member.identity.id)
+        self._observer = observer
+        self._entropy = entropy
+        self._told = told
+        self._received = received
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Take part in every round until cancelled.
+
+        Raises:
+            ConnectionRefused: the connection cannot be made; says what to do.
+            TrainerError: training failed three rounds in a row.
+            StateError: the state directory cannot be used.
+        """
+        self._told("connecting")
+        async with connect(
+            self._config.aggregator,
+            identity=self._member.identity,
+            roster=self._member.roster,
+            policy=policy_of(self._config.policy, self._config.tasks),
+            state=self._config.state,
+            ssl=site_context(self._config.tls, server=False),
+            observer=self._observer,
+            entropy=self._entropy,
+        ) as silo:
+            while True:
+                self._told("waiting for the next round")
+                await self._round(silo, await silo.next_round())
+
+    async def _round(self, silo: Silo, opened: RoundOpen) -> None:
+        log = self._log.bind(task=opened.task_id, round=opened.round_no)
+        try:
+            trained = await self._trained(silo, opened, log)
+            if trained is None:
+                return
+            self._told(f"round {opened.round_no}: ready, waiting for the others")
+            mean = await silo.contribute(
+                trained.update, weight=trained.weight, extras=trained.extras
+            )
+        except errors.RoundMissed as error:
+            log.warning("round_missed", detail=str(error), next="train again")
+        except errors.SessionAborted as error:
+            missing = list(error.missing)
+            log.warning(
+                "round_aborted", rule=error.code, missing=missing, detail=str(error)
+            )
+        except errors.ReleaseRefused as error:
+            log.warning("sum_discarded", detail=str(error))
+        except errors.InputError as error:
+            log.warning("input_refused", detail=str(error))
+        else:
+            self._done(log, silo.last_round, mean)
+
+    def _done(
+        self, log: Logger, last: RoundRecord | None, mean: NDArray[np.float64]
+    ) -> None:
+        """Say who was in the sum, and whether this hospital was."""
+        if last is None:
+            return
+        u3 = last.sets["u3"]
+        log.info(
+            "round_done",
+            session=short(last.sid),
+            included=last.included,
+            in_the_sum=list(u3),
+            not_in_the_sum=sorted(set(last.sets["u0"]) - set(u3)),
+            epsilon=last.result.epsilon,
+        )
+        self._received(last, mean)
+
+    async def _trained(
+        self, silo: Silo, opened: RoundOpen, log: Logger
+    ) -> Trained | None:
+        """Train on the model of the round; None if training failed."""
+        self._told(f"round {opened.round_no}: fetching the model")
+        blob = await self._model(silo, opened)
+        log.info("training_began", model=short(opened.model_hash))
+        self._told(f"round {opened.round_no}: training")
+        try:
+            trained = await in_thread(lambda: self._fit(blob, opened))
+        except TrainerError as error:
+            self._failed(error, log)
+            return None
+        self._failures = 0
+        log.info("training_done", weight=trained.weight, metrics=trained.metrics)
+        return trained
+
+    async def _model(self, silo: Silo, opened: RoundOpen) -> bytes:
+        if opened.model_size == 0:
+            raise errors.InputError(
+                f"round {opened.round_no} of {opened.task_id} has no model to train on"
+            )
+        return await silo.fetch(opened.model_hash)
+
+    def _fit(self, blob: bytes, opened: RoundOpen) -> Trained:
+        """Run the user's code on a copy of the model; return what is to be sent."""
+        terms = self._config.training
+        info = RoundInfo(
+            silo=self._member.identity.id,
+            task_id=opened.task_id,
+            round_no=opened.round_no,
+            model_hash=opened.model_hash.hex(),
+            options=terms.options,
+        )
+        state = model_file.load(blob, terms.framework)
+        try:
+            returned = self._train(state, info)
+        except Exception as error:
+            raise TrainerError(f"{type(error).__name__}: {error}") from error
+        result = training.checked(returned, terms.trainer)
+        before = model_file.load(blob, terms.framework)
+        layout = tensors.Layout.of(before, terms.frozen)
+        return Trained(
+            update=tensors.difference(result.state_dict, before, layout),
+            weight=int(result.weight),
+            extras=training.extras_of(result.metrics, terms.metrics),
+            metrics=_floats(result),
+        )
+
+    def _failed(self, error: TrainerError, log: Logger) -> None:
+        """Note that the trainer failed; give up when it does so again and again."""
+        self._failures += 1
+        log.error(
+            "trainer_failed",
+            detail=str(error),
+            in_a_row=self._failures,
+            trace="".join(traceback.format_exception(error.__cause__)),
+        )
+        if self._failures >= FAILURES:
+            raise TrainerError(
+                f"{self._config.training.trainer} failed {FAILURES} rounds in a row,"
+                f" last with {error}: mend it and start again; the log has the trace"
+            ) from error
+
+
+def policy_of(terms: PolicyTerms, tasks: tuple[str, ...] | None) -> Policy:
+    """Return the hospital's policy."""
+    return Policy(
+        tasks=None if tasks is None else frozenset(tasks),
+        min_members=terms.min_members,
+        corruption_bound=terms.corruption_bound,
+        min_inputs=terms.min_inputs,
+        max_clip=terms.max_clip,
+        min_bits=terms.min_bits,
+        weightings=frozenset(terms.weightings),
+        max_weight=terms.max_weight,
+        min_noise_multiplier=terms.min_noise_multiplier,
+        max_length=terms.max_length,
+    )
+
+
+def _floats(result: TrainResult) -> dict[str, float]:
+    metrics: dict[str, Any] = dict(result.metrics)
+    return {name: float(value) for name, value in metrics.items()}

@@ -1,0 +1,63 @@
+"""What both programs begin with: their identity, the pinned roster, their own TLS."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from peers import enrolment
+from peers.config import Member, Tls
+from peers.toml_file import ConfigError
+from secagg.identity import Identity
+from secagg.roster import Roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """Who this program is, and among whom."""
+
+    identity: Identity
+    roster: Roster
+
+    @classmethod
+    def of(cls, config: Member) -> Membership:
+        """Load what the configuration names.
+
+        Raises:
+            StateError: the identity file cannot be used.
+            EnrolmentError: the roster cannot, or is not signed by the consortium.
+        """
+        return cls(
+            identity=Identity.load(config.identity),
+            roster=enrolment.verified(config.roster, config.consortium_key),
+        )
+
+
+def site_context(tls: Tls | None, *, server: bool) -> ssl.SSLContext | None:
+    """Return the TLS context of a site's own certificates; None to use identities.
+
+    Mutual TLS 1.3: each side shows a certificate of the authorities in ``ca``.
+
+    Raises:
+        ConfigError: a file is no certificate or key, or they do not belong together.
+    """
+    if tls is None:
+        return None
+    protocol = ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT
+    context = ssl.SSLContext(protocol)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        context.load_verify_locations(tls.ca)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(
+            f"[tls] ca = {tls.ca} holds no certificates in PEM: {error}"
+        ) from None
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: b"")
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigError(
+            f"[tls] certificate = {tls.certificate} and key = {tls.key} are not a"
+            f" certificate and its key, unencrypted, in PEM: {error}"
+        ) from None
+    return context

@@ -6,13 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from protocol_spec.model.cohort import (
-    AGGREGATOR,
-    OTHER_AGGREGATOR,
-    Cohort,
-    identity,
-    signed_roster,
-)
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.connection import End
 from protocol_spec.model.encoding import unpack
 from protocol_spec.model.envelope import LOBBY_SID, seal
@@ -20,6 +14,12 @@ from protocol_spec.model.keys import connection
 from protocol_spec.model.messages import Body, encode_body
 from protocol_spec.model.record import roster_json
 from protocol_spec.model.roster import LIMIT, open_roster, roster_body, sign_roster
+from protocol_spec.model.setting import (
+    AGGREGATOR,
+    OTHER_AGGREGATOR,
+    identity,
+    signed_roster,
+)
 from protocol_spec.model.twins import judged
 
 NONCE_S, NONCE_U, OTHER = b"\x01" * 32, b"\x02" * 32, b"\x07" * 32

@@ -7,16 +7,13 @@ from functools import partial
 from typing import Any
 
 from protocol_spec.model import chain, checks, plane
-from protocol_spec.model.cohort import (
-    AGGREGATOR,
-    Cohort,
-    hospitals,
-)
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.encoding import unpack
 from protocol_spec.model.field import prime
 from protocol_spec.model.messages import Body, encode_body
 from protocol_spec.model.record import roster_json
 from protocol_spec.model.roster import LIMIT
+from protocol_spec.model.setting import AGGREGATOR, hospitals
 from protocol_spec.model.twins import judged
 
 NONCE_S, NONCE_U, OTHER = b"\x01" * 32, b"\x02" * 32, b"\x07" * 32

@@ -7,14 +7,7 @@ from typing import Any
 
 from protocol_spec.model.checks import Standing
 from protocol_spec.model.client import Client
-from protocol_spec.model.cohort import (
-    AGGREGATOR,
-    HC,
-    MODEL_HASH,
-    OUTSIDER,
-    Cohort,
-    identity,
-)
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.encoding import real
 from protocol_spec.model.entropy import Entropy
 from protocol_spec.model.envelope import Envelope, seal
@@ -22,6 +15,7 @@ from protocol_spec.model.keys import session_id
 from protocol_spec.model.messages import Body, encode_body
 from protocol_spec.model.record import Names, party_json, roster_json
 from protocol_spec.model.refusal import switched_off
+from protocol_spec.model.setting import AGGREGATOR, HC, MODEL_HASH, OUTSIDER, identity
 from protocol_spec.model.twins import found_rule, refuse_json
 
 VICTIM = "h01"
@@ -163,9 +157,9 @@ def sealed_manifest(
     version: int = 1,
 ) -> bytes:
     """A Manifest's envelope, signed by S unless told otherwise."""
-    sid = sid or session_id(body)
+    h = session_id(body)
     key = secret or identity(AGGREGATOR)
-    sealed = seal(key, "Manifest", sid, AGGREGATOR, "", sid, body)
+    sealed = seal(key, "Manifest", sid or h, AGGREGATOR, "", h, body)
     return Envelope(**{**vars(sealed), "version": version}).encode()
 
 

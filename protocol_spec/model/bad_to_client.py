@@ -6,18 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from protocol_spec.model import aead, ed25519
-from protocol_spec.model.cohort import (
-    AGGREGATOR,
-    OTHER_AGGREGATOR,
-    OUTSIDER,
-    Cohort,
-    identity,
-)
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.encoding import real
 from protocol_spec.model.envelope import decode_envelope, signing_input
 from protocol_spec.model.field import Q
 from protocol_spec.model.keys import com_b, com_s, share_ad, share_head
 from protocol_spec.model.messages import HEADERS, Body, decode_body, encode_body
+from protocol_spec.model.setting import AGGREGATOR, OTHER_AGGREGATOR, OUTSIDER, identity
 from protocol_spec.model.shamir import scalar_bytes
 from protocol_spec.model.sharing import sealed_row
 from protocol_spec.model.twins import Twin, by_aggregator, received
@@ -329,16 +324,20 @@ def _envelopes(cohort: Cohort) -> Iterator[Twin]:
     kind = "DealerList"
     body = honest_body(cohort, kind)
 
-    def twin(name: str, rule: str, **changes: Any) -> Twin:
+    def twin(name: str, rule: str, peer: str = AGGREGATOR, **changes: Any) -> Twin:
         data = by_aggregator(cohort, VICTIM, kind, kind, body, **changes)
-        return received(f"dealer_list_bad_{name}", rule, VICTIM, kind, data)
+        return received(f"dealer_list_bad_{name}", rule, VICTIM, kind, data, peer)
 
     yield twin("version", "3.4-2", version=2)
     yield twin("type", "3.4-2", type="DealersList")
     yield twin("signature", "3.4-3", h=cohort.server.transcripts["h2"])
-    yield twin("sender", "3.4-4", sender=OTHER_AGGREGATOR)
+    yield twin("connection", "3.4-4", OTHER_AGGREGATOR, sender=OTHER_AGGREGATOR)
     yield twin("receiver", "3.4-5", receiver="h02")
     yield twin("sid", "8-6", sid=b"\x07" * 32)
+    sealed = by_aggregator(cohort, VICTIM, kind, kind, body, sender=OTHER_AGGREGATOR)
+    given = {"peer": AGGREGATOR, "envelope": sealed}
+    name = "dealer_list_bad_sender"
+    yield Twin(name, "3.4-4", VICTIM, kind, "received", given, bites_alone=False)
     dealt = honest_body(cohort, "DealtShares")
     data = by_aggregator(
         cohort, VICTIM, "DealtShares", "DealtShares", dealt, receiver="h02"
@@ -389,7 +388,10 @@ def _turns(cohort: Cohort) -> Iterator[Twin]:
     yield received(name, "3.4-6", VICTIM, "DealtShares", early)
     early = honest_envelope(cohort, "DealerList")
     name = "dealer_list_bad_early"
-    yield received(name, "3.4-6", VICTIM, "DealtShares", early)
+    given = {"peer": AGGREGATOR, "envelope": early}
+    # What follows needs what was left out: no implementation can go on.
+    before = "DealtShares"
+    yield Twin(name, "3.4-6", VICTIM, before, "received", given, bites_alone=False)
     body = honest_body(cohort, "KeyList")
     body["entries"] = body["entries"][:3]
     data = by_aggregator(cohort, VICTIM, "DealtShares", "KeyList", body)

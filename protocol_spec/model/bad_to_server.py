@@ -7,7 +7,7 @@ from typing import Any
 
 from protocol_spec.model import aead
 from protocol_spec.model.bad_to_client import top_bit
-from protocol_spec.model.cohort import AGGREGATOR, OUTSIDER, Cohort, Tamper
+from protocol_spec.model.cohort import Cohort, Tamper
 from protocol_spec.model.encoding import pack
 from protocol_spec.model.envelope import decode_envelope
 from protocol_spec.model.field import Q
@@ -15,6 +15,7 @@ from protocol_spec.model.keys import share_ad
 from protocol_spec.model.messages import Body, decode_body, encode_body
 from protocol_spec.model.server import PHASES
 from protocol_spec.model.sessions import resealed
+from protocol_spec.model.setting import AGGREGATOR, OUTSIDER
 from protocol_spec.model.shamir import scalar_bytes
 from protocol_spec.model.sharing import sealed_row
 from protocol_spec.model.twins import Twin, by_member, received
@@ -115,7 +116,8 @@ def _envelopes(cohort: Cohort) -> Iterator[Twin]:
     advert["b_commitment"] = OTHER
     data = by_member(cohort, OUTSIDER, key, "AdvertiseKeys", advert)
     name = "advertise_keys_bad_stranger"
-    yield received(name, "3.4-8", AGGREGATOR, key, data, OUTSIDER)
+    given = {"peer": OUTSIDER, "envelope": data}
+    yield Twin(name, "3.4-8", AGGREGATOR, key, "received", given, bites_alone=False)
 
 
 def _encodings(cohort: Cohort) -> Iterator[Twin]:
@@ -153,16 +155,18 @@ def _turns(cohort: Cohort) -> Iterator[Twin]:
     yield received(name, "3.4-6", AGGREGATOR, before, data, SENDER)
     advert = honest_body(cohort, "AdvertiseKeys", "h01")
     before = f"AdvertiseKeys/{SENDER}"
-    second = {**advert, "s_pk": public_key(OTHER)}
+    second = {**advert, "c_pk": public_key(b"\x08" * 32), "s_pk": public_key(OTHER)}
     data = by_member(cohort, "h01", before, "AdvertiseKeys", second)
     name = "advertise_keys_bad_second"
     yield received(name, "3.4-7", AGGREGATOR, before, data, "h01")
     good = honest_envelope(cohort, "AdvertiseKeys", "h03")
-    bad = by_member(cohort, "h03", before, "AdvertiseKeys", advert, version=2)
+    bad = by_member(cohort, "h03", before, "AdvertiseKeys", advert, h=OTHER)
     also = (("received", {"peer": "h03", "envelope": bad}),)
     given = {"peer": "h03", "envelope": good}
     name = "advertise_keys_bad_dropped"
-    yield Twin(name, "3.4-8", AGGREGATOR, before, "received", given, also)
+    yield Twin(
+        name, "3.4-8", AGGREGATOR, before, "received", given, also, bites_alone=False
+    )
 
 
 # --- sessions that end in an Abort -------------------------------------------
@@ -195,7 +199,9 @@ def aborts() -> Iterator[tuple[Cohort, Twin]]:
 def _last(cohort: Cohort, name: str, rule: str) -> Twin:
     """The event at which the aggregator gives up."""
     event, given, _ = cohort.parties[AGGREGATOR].operations[-1]
-    return Twin(name, rule, AGGREGATOR, "last", event, given)
+    # Without 4.4-3 an empty U2 would end the next phase at once, by 4.5-5.
+    bites = rule != "4.4-3"
+    return Twin(name, rule, AGGREGATOR, "last", event, given, bites_alone=bites)
 
 
 def _deal_other(secret: str) -> Tamper:

@@ -36,8 +36,8 @@ def _step(
     one = one and manifest.sender == result.sender == aggregator
     require("4.8-4", one, "not of one session of this aggregator")
     key = roster.keys[aggregator]
-    check_signature(manifest, key, sid, "4.8-4")
-    check_signature(result, key, voted, "4.8-4")
+    check_signature(manifest, key, sid, "3.4-3")
+    check_signature(result, key, voted, "3.4-3")
     asked = decode_body("Manifest", manifest.body, members)
     follows = asked["previous_link"] == head and asked["task_id"] == task_id
     require("4.8-4", follows, "the link does not follow the head: a fork")

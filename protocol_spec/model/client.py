@@ -155,20 +155,20 @@ class Client:
         sid = keys.session_id(envelope.body)
         require("3.4-1", envelope.sid == sid, "the sid is not the Manifest's")
         public = self.roster.keys[envelope.sender]
-        check_signature(envelope, public, envelope.sid, "3.4-3")
+        check_signature(envelope, public, sid, "3.4-3")
         body = decode_body("Manifest", envelope.body, len(self.roster.keys))
         assert self.ready is not None  # noqa: S101 rule 3.4-6
         checks.check_manifest(body, self.me, self.ready, self.roster, self.standing)
         require("3.4-4", body["aggregator"] == self.aggregator, "not its aggregator")
         params = parameters_of(body)
         self._leave()
-        self.sid, self.manifest, self.params = envelope.sid, body, params
+        self.sid, self.manifest, self.params = sid, body, params
         self.members = [member[0] for member in body["members"]]
         self.x_of = {v: 1 + index for index, v in enumerate(self.members)}
-        self.transcripts = {"sid": envelope.sid}
+        self.transcripts = {"sid": sid}
         self.standing.joined = (body["round_no"], body["attempt"])
         self.secrets = keys.Secrets.draw(self.entropy)
-        self.own = self.secrets.advert(envelope.sid, self.me)
+        self.own = self.secrets.advert(sid, self.me)
         effects = self._answer("AdvertiseKeys", self.own)
         self.accepted["Manifest"], self.answers["Manifest"] = data, effects
         return effects

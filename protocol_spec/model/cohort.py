@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol_spec.model import ed25519, plane, quantize
+from protocol_spec.model import plane, quantize
 from protocol_spec.model.checks import Standing
 from protocol_spec.model.client import Client
 from protocol_spec.model.encoding import real
@@ -21,69 +21,23 @@ from protocol_spec.model.entropy import Entropy
 from protocol_spec.model.envelope import decode_envelope
 from protocol_spec.model.keystream import stream
 from protocol_spec.model.messages import Body, encode_body
-from protocol_spec.model.roster import Roster, open_roster, roster_body, sign_roster
+from protocol_spec.model.roster import open_roster
 from protocol_spec.model.server import PHASES, Effects, Server
+from protocol_spec.model.setting import (
+    AGGREGATOR,
+    HC,
+    MODEL_HASH,
+    base_manifest,
+    hospitals,
+    identity,
+    noise_record,
+    signed_roster,
+)
 
 Tamper = Callable[["Cohort", str, bytes], bytes]
 """What a corrupt member sends in place of an honest envelope."""
 
-AGGREGATOR = "agg"
-OTHER_AGGREGATOR = "agg-b"
-OUTSIDER = "zeta"
-HC = hashlib.sha256(b"connection").digest()
-MODEL_HASH = hashlib.sha256(b"model").digest()
 NEVER = len(PHASES)
-
-
-def identity(who: str) -> bytes:
-    """The identity secret of a party, fixed by its id."""
-    return hashlib.sha256(b"identity of " + who.encode("ascii")).digest()
-
-
-def hospitals(n: int) -> list[str]:
-    """The ids h01, h02, ..."""
-    return [f"h{index:02}" for index in range(1, n + 1)]
-
-
-def signed_roster(n: int) -> tuple[bytes, bytes, bytes]:
-    """Body, signature and consortium key: two aggregators, n members, one outsider."""
-    roles = {AGGREGATOR: "aggregator", OTHER_AGGREGATOR: "aggregator"}
-    roles |= dict.fromkeys([*hospitals(n), OUTSIDER], "hospital")
-    entries = [
-        [who, role, ed25519.public_key(identity(who)), f"Institution {who}"]
-        for who, role in roles.items()
-    ]
-    body = roster_body("example", 1, entries)
-    secret = identity("consortium")
-    return body, sign_roster(secret, body), ed25519.public_key(secret)
-
-
-def base_manifest(roster: Roster, members: list[list[Any]], c: int) -> Body:
-    """A Manifest with ordinary parameters."""
-    return {
-        "task_id": "task",
-        "round_no": 1,
-        "attempt": 1,
-        "aggregator": AGGREGATOR,
-        "roster_hash": roster.hash,
-        "members": members,
-        "c": c,
-        "m": 40,
-        "extras": [],
-        "bits": 16,
-        "clip": real(8.0),
-        "range": real(8.0),
-        "weighting": "uniform",
-        "w_max": 1,
-        "rotation": None,
-        "graph": "complete",
-        "keystream": "chacha20",
-        "chunk_log2": 12,
-        "dp": None,
-        "model_hash": MODEL_HASH,
-        "previous_link": bytes(32),
-        "durations": [1000, 2000, 3000, 4000, 5000, 6000, 7000],
-    }
 
 
 @dataclass
@@ -117,6 +71,8 @@ class Cohort:
         late: members that vote, but whose vector comes too late.
         corrupt: members whose record is not kept, with what they send instead.
         snap: whether to keep a snapshot before every message.
+        repeat: whether every message comes twice.
+        discard: whether the release discards the sum.
     """
 
     def __init__(
@@ -130,10 +86,13 @@ class Cohort:
         late: tuple[str, ...] = (),
         corrupt: dict[str, Tamper] | None = None,
         snap: bool = False,
+        repeat: bool = False,
+        discard: bool = False,
     ) -> None:
         """Build the clients; nothing is sent yet."""
         self.name, self.n, self.c, self.snap = name, n, c, snap
         self.changes, self.late = changes or {}, late
+        self.repeat, self.discard = repeat, discard
         self.silent = {v: PHASES.index(r) for v, r in (silent or {}).items()}
         self.corrupt = corrupt or {}
         self.roster_parts = signed_roster(n)
@@ -163,6 +122,9 @@ class Cohort:
             self._keep(party, event, given)
         effects: Effects = party.machine.handle(event, given)
         party.operations.append((event, given, effects))
+        if self.repeat and event == "received":
+            again = party.machine.handle(event, given)
+            party.operations.append((event, given, again))
         return effects
 
     def _keep(self, party: Party, event: str, given: Body) -> None:
@@ -188,6 +150,14 @@ class Cohort:
             self.step(v, "input_ready", said)
         self.open(self._manifest())
         return self
+
+    def next_round(self) -> Cohort:
+        """Run the task's next round with the same clients."""
+        completed = self.parties[AGGREGATOR].operations[-1][2]["completed"]
+        round_no = self.server.manifest["round_no"] + 1
+        link = completed["link"]
+        self.changes = {**self.changes, "round_no": round_no, "previous_link": link}
+        return self.run()
 
     def _manifest(self) -> Body:
         ready = {v: self.parties[v].machine.ready for v in self.members}
@@ -285,6 +255,36 @@ class Cohort:
 
     def _result(self, opening: Body) -> bytes:
         """Open the sum, and say what came out (spec 4.8)."""
+        params, silos = self.server.params, len(opening["u3"])
+        opened = quantize.opened(self._unmasked(opening), params.p)
+        released, noise = self._noised(opened)
+        sums = quantize.extra_sums(released, silos, params)
+        vector, width = plane.released_vector(released[: params.m])
+        self.result = {
+            "sum": opened,
+            **({"noise": noise} if noise else {}),
+            "extras": [list(pair) for pair in sums],
+            "mean": quantize.mean(released, sums, silos, params),
+            "vector": vector,
+        }
+        stated = [hashlib.sha256(vector).digest(), len(vector), width]
+        if self.discard:
+            stated = [None, None, None]
+        names = ("vector_hash", "vector_size", "vector_width")
+        body = {
+            "status": "discarded" if self.discard else "released",
+            "u3": opening["u3"],
+            "checks": [["bounds", int(not self.discard), "coordinates and norm"]],
+            "dp": None if self.discard else noise_record(self.server.manifest, params),
+            "extras": [] if self.discard else self.result["extras"],
+            **dict(zip(names, stated, strict=True)),
+            "next_model_hash": None,
+            "epsilon": real(1.25) if noise else None,
+        }
+        return encode_body("Result", body)
+
+    def _unmasked(self, opening: Body) -> list[int]:
+        """The sum of y_u over U3 with the masks taken off, not yet centred."""
         params = self.server.params
         total = [0] * params.length
         for v in opening["u3"]:
@@ -293,26 +293,12 @@ class Cohort:
         for mask, tag, sign in opening["seeds"]:
             words = stream(mask, tag, params.w, params.length)
             total = [a + sign * e for a, e in zip(total, words, strict=True)]
-        opened = quantize.opened(total, params.p)
-        sums = quantize.extra_sums(opened, len(opening["u3"]), params)
-        silos = len(opening["u3"])
-        self.result = {
-            "sum": opened,
-            "extras": [list(pair) for pair in sums],
-            "mean": quantize.mean(opened, sums, silos, params),
-        }
-        vector, width = plane.released_vector(opened[: params.m])
-        self.result["vector"] = vector
-        body = {
-            "status": "released",
-            "u3": opening["u3"],
-            "checks": [["bounds", 1, "every coordinate and the norm"]],
-            "dp": None,
-            "extras": self.result["extras"],
-            "vector_hash": hashlib.sha256(vector).digest(),
-            "vector_size": len(vector),
-            "vector_width": width,
-            "next_model_hash": None,
-            "epsilon": None,
-        }
-        return encode_body("Result", body)
+        return total
+
+    def _noised(self, opened: list[int]) -> tuple[list[int], list[int]]:
+        """With dp the sum and some integers as its noise; how it is drawn is free."""
+        if self.server.manifest["dp"] is None:
+            return opened, []
+        raw = hashlib.shake_256(f"{self.name}/noise".encode()).digest(4 * len(opened))
+        noise = [x % 2**17 - 2**16 for (x,) in struct.iter_unpack("<I", raw)]
+        return [x + e for x, e in zip(opened, noise, strict=True)], noise

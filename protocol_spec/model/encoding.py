@@ -142,7 +142,8 @@ class _Reader:
             return self.text(self.number(1 << code - 0xD9))
         if code in {0xDC, 0xDD}:
             return self.array(self.number(2 << code - 0xDC), depth)
-        raise RefusedError("3.3-3", "a map, float, boolean or extension")
+        rule = "3.3-2" if code == 0xC1 else "3.3-3"
+        raise RefusedError(rule, "no value, or a map, float, boolean or extension")
 
     def array(self, count: int, depth: int) -> list[Any]:
         require("3.3-2", depth <= MAX_DEPTH, "nested too deep")

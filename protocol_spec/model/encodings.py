@@ -45,9 +45,9 @@ def _tagged(value: Any) -> Any:
 def bad_encodings() -> tuple[str, Body]:
     """Bytes that no party accepts, whatever the type (rules 3.3-2 to 3.3-4)."""
     bad = {
-        "3.3-2": "c0c0 91 a1 c402aa 9201 ce0000 91919191919191919190 dc0001",
+        "3.3-2": "c1 c0c0 91 a1 c402aa 9201 ce0000 91919191919191919190 dc0001",
         "3.3-3": "80 81a0c0 de0000 c2 c3 ca00000000 cb0000000000000000 d40100"
-        " c70000 d6ffffffffff a2c3a9 c1",
+        " c70000 d6ffffffffff a2c3a9",
         "3.3-4": "cc01 cd0080 ce00000100 cf0000000000000001 d0ff d1ff80 d001 d900"
         " da000161 db0000000161 c50000 c600000000 dc0000 dd00000000 91cc7f",
     }

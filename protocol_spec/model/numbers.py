@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from protocol_spec.model.cohort import base_manifest, signed_roster
 from protocol_spec.model.encoding import real
 from protocol_spec.model.messages import Body
 from protocol_spec.model.parameters import parameters_of
@@ -15,6 +14,7 @@ from protocol_spec.model.primitives import some
 from protocol_spec.model.quantize import contribution, round_at
 from protocol_spec.model.record import derived_json
 from protocol_spec.model.roster import open_roster
+from protocol_spec.model.setting import base_manifest, signed_roster
 from protocol_spec.model.twins import judged
 
 SIZES = (

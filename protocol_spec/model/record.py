@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol_spec.model.cohort import AGGREGATOR, HC, Cohort, identity
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.envelope import decode_envelope
 from protocol_spec.model.messages import Body
 from protocol_spec.model.parameters import Parameters
 from protocol_spec.model.refusal import RefusedError
 from protocol_spec.model.server import Effects
+from protocol_spec.model.setting import AGGREGATOR, HC, identity
 
 Operation = tuple[str, Body, Effects]
 
@@ -18,7 +19,7 @@ ENVELOPE_LIMIT = 4096
 """Members for which an envelope's length is not the matter when it is named."""
 
 LONG = 1000
-"""Elements beyond which a file does not hold the updates."""
+"""Elements beyond which a file does not hold the updates and their mean."""
 
 
 @dataclass
@@ -168,5 +169,7 @@ def session_json(cohort: Cohort, about: str) -> Body:
     out["parties"] = parties
     if cohort.result:
         out["opened"] = _plain(cohort.result)
+        if len(cohort.result["sum"]) > LONG:
+            del out["opened"]["mean"]
     out["envelopes"] = names.table()
     return out

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from protocol_spec.model.cohort import (
-    AGGREGATOR,
-    Cohort,
-    Tamper,
-    hospitals,
-    identity,
-)
+from protocol_spec.model.cohort import Cohort, Tamper
 from protocol_spec.model.encoding import real
 from protocol_spec.model.envelope import Envelope, decode_envelope, seal
 from protocol_spec.model.messages import Body, decode_body, encode_body
 from protocol_spec.model.record import session_json
 from protocol_spec.model.server import PHASES
+from protocol_spec.model.setting import AGGREGATOR, hospitals, identity
 
 COHORTS = ((4, 1), (6, 1), (10, 1), (10, 3))
 WEIGHTED: Body = {
@@ -23,6 +18,12 @@ WEIGHTED: Body = {
     "w_max": 100,
     "range": real(0.75),
     "extras": [["cases", 0, 100_000], ["offset", -(2**40), 2**40]],
+}
+
+NOISY: Body = {
+    "dp": ["discrete-gaussian", real(0.75), "replace-one", real(1e-5)],
+    "range": real(0.75),
+    "extras": [["cases", 0, 1000]],
 }
 
 
@@ -51,15 +52,30 @@ def special_sessions() -> Iterator[tuple[str, Body]]:
     cohort = Cohort("session_weighted", 4, 1, changes=WEIGHTED).run()
     about = "weighted, two extras, r < C, so that coordinates saturate"
     yield "session_weighted", session_json(cohort, about)
-    long = {"m": 5000, "clip": real(128.0), "range": real(128.0)}
+    long = {"m": 4200, "clip": real(128.0), "range": real(128.0)}
     silent = {"h03": "masked_input"}
     cohort = Cohort("session_two_chunks", 4, 1, changes=long, silent=silent).run()
     yield "session_two_chunks", session_json(cohort, "two chunks, one member lost")
     cohort = Cohort("session_late", 4, 1, late=("h02",)).run()
     about = "h02's vector is too late; it votes, releases and gets the result"
     yield "session_late", session_json(cohort, about)
+    cohort = Cohort("session_repeats", 4, 1, repeat=True).run()
+    about = "every message comes twice; the second changes nothing"
+    yield "session_repeats", session_json(cohort, about)
+    cohort = Cohort("session_noise", 4, 1, changes=NOISY).run()
+    yield "session_noise", session_json(cohort, "noise, announced and recorded")
     yield from _complaints()
     yield from _aborted_sessions()
+    yield from _next_rounds()
+
+
+def _next_rounds() -> Iterator[tuple[str, Body]]:
+    """The chain: a discarded round moves the head like any other."""
+    cohort = Cohort("session_next_round", 4, 1, discard=True).run()
+    yield "session_discarded", session_json(cohort, "the sum is discarded")
+    cohort.discard = False
+    about = "the clients of session_discarded go on to the next round"
+    yield "session_next_round", session_json(cohort.next_round(), about)
 
 
 def _complaints() -> Iterator[tuple[str, Body]]:
@@ -71,6 +87,24 @@ def _complaints() -> Iterator[tuple[str, Body]]:
     cohort = Cohort("session_excluded", 6, 1, corrupt=spoilt).run()
     about = "h03 deals two spoilt shares: more than c complaints, h03 is not in U2"
     yield "session_excluded", session_json(cohort, about)
+    cohort = Cohort("session_refusal", 4, 1, corrupt={"h04": refuse("ShareKeys")}).run()
+    about = "h04 sends a Refusal in place of its shares, and the others go on"
+    yield "session_refusal", session_json(cohort, about)
+
+
+def refuse(kind: str) -> Tamper:
+    """A member that leaves by a Refusal where it should send `kind`."""
+
+    def tamper(cohort: Cohort, v: str, data: bytes) -> bytes:
+        envelope = decode_envelope(data, cohort.n)
+        if envelope.type != kind:
+            return data
+        encoded = encode_body("Refusal", {"rule": "4.2-2", "detail": "a bad signature"})
+        sid = envelope.sid
+        args = (identity(v), "Refusal", sid, v, AGGREGATOR, sid, encoded)
+        return seal(*args).encode()
+
+    return tamper
 
 
 def _aborted_sessions() -> Iterator[tuple[str, Body]]:

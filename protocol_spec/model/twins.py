@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol_spec.model import ed25519
-from protocol_spec.model.cohort import AGGREGATOR, Cohort, identity
+from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.envelope import Envelope, seal, signing_input
 from protocol_spec.model.messages import HEADERS, Body, encode_body
 from protocol_spec.model.record import Names, header_json, party_json
 from protocol_spec.model.refusal import RefusedError, switched_off
 from protocol_spec.model.server import Effects
+from protocol_spec.model.setting import AGGREGATOR, identity
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def judged(rule: str, by: str, run: Callable[[], Any]) -> Body:
     else:
         raise ValueError(f"rule {rule} did not refuse")
     out = refuse_json(rule, by, alone=_passes(rule, run))
-    if isinstance(cause, RefusedError):
+    if isinstance(cause, RefusedError) and cause.rule != rule:
         out["part"] = cause.rule
     return out
 

@@ -47,7 +47,6 @@ def histories() -> Iterator[tuple[str, Body]]:
         "few_votes": [rounds[0], [*rounds[1][:2], few, rounds[1][3]]],
         "other_votes": [rounds[0], [*rounds[1][:2], rounds[0][2], rounds[1][3]]],
         "other_h3": [rounds[0], [rounds[1][0], OTHER, *rounds[1][2:]]],
-        "other_result": [rounds[0], [*rounds[1][:3], rounds[0][3]]],
         "other_manifest": [rounds[0], [rounds[0][0], *rounds[1][1:]]],
     }
     for why, changed in cases.items():

@@ -9,8 +9,9 @@ from typing import Any
 from protocol_spec.model import chain, checks, plane
 from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.encoding import unpack
+from protocol_spec.model.envelope import decode_envelope
 from protocol_spec.model.field import prime
-from protocol_spec.model.messages import Body, encode_body
+from protocol_spec.model.messages import Body, decode_body, encode_body
 from protocol_spec.model.record import roster_json
 from protocol_spec.model.roster import LIMIT
 from protocol_spec.model.setting import AGGREGATOR, hospitals
@@ -47,10 +48,18 @@ def histories() -> Iterator[tuple[str, Body]]:
         "few_votes": [rounds[0], [*rounds[1][:2], few, rounds[1][3]]],
         "other_votes": [rounds[0], [*rounds[1][:2], rounds[0][2], rounds[1][3]]],
         "other_h3": [rounds[0], [rounds[1][0], OTHER, *rounds[1][2:]]],
+        "small_u3": [rounds[0], [*rounds[1][:3], _with_u3(second, hospitals(2))]],
         "other_manifest": [rounds[0], [rounds[0][0], *rounds[1][1:]]],
     }
     for why, changed in cases.items():
         yield f"history_bad_{why}", _history_file(first, changed, "4.8-4")
+
+
+def _with_u3(cohort: Cohort, u3: list[str]) -> bytes:
+    """The Result of a session, signed once more with another U3."""
+    envelope = decode_envelope(_past(cohort)[3], cohort.n)
+    body = {**decode_body("Result", envelope.body, cohort.n), "u3": u3}
+    return cohort.server.seal_message("Result", "", body)
 
 
 def _past(cohort: Cohort) -> list[bytes]:

@@ -73,6 +73,8 @@ MANIFESTS: tuple[tuple[str, str, Callable[[Body], None]], ...] = (
     ("extra_empty_range", "2.2-4", fields(extras=[["a", 1, 0]])),
     ("extra_name", "2.2-4", fields(extras=[["a-b", 0, 1]])),
     ("extras_65", "2.2-4", fields(extras=[[f"e{i}", 0, 1] for i in range(65)])),
+    ("extra_too_wide", "2.2-5", fields(extras=[["a", 0, 2**61]])),
+    ("extra_too_low", "2.2-5", fields(extras=[["a", -(2**61), 0]])),
     ("weighting", "2.2-6", fields(weighting="squared")),
     ("uniform_w_max", "2.2-6", fields(w_max=2)),
     ("w_max", "2.2-6", fields(weighting="weighted", w_max=2**31 + 1)),
@@ -81,6 +83,7 @@ MANIFESTS: tuple[tuple[str, str, Callable[[Body], None]], ...] = (
     ("rotation", "2.2-7", fields(rotation=OTHER)),
     ("mechanism", "2.2-8", fields(dp=["gaussian", *NOISE[1:]])),
     ("noise_0", "2.2-8", fields(dp=[NOISE[0], real(0.0), *NOISE[2:]])),
+    ("noise_too_wide", "2.2-8", fields(dp=[NOISE[0], real(1e12), *NOISE[2:]])),
     ("adjacency", "2.2-8", fields(dp=[*NOISE[:2], "add-remove", NOISE[3]])),
     ("delta_1", "2.2-8", fields(dp=[*NOISE[:3], real(1.0)])),
     ("duration_0", "2.2-9", fields(durations=[1, 2, 3, 4, 5, 6, 0])),
@@ -121,7 +124,7 @@ def _with_memory(cohort: Cohort) -> Iterator[tuple[str, Body]]:
         ("joined", "4.1-6", good, Standing(joined=(1, 1))),
         ("joined_later_round", "4.1-6", good, Standing(joined=(2, 1))),
         ("forked", "4.1-7", good, Standing(head=OTHER)),
-        ("released", "4.1-8", second, Standing(joined=(1, 1), released=1)),
+        ("spent", "4.1-8", second, Standing(joined=(1, 1), spent=1)),
     )
     for why, rule, data, standing in cases:
         yield f"manifest_bad_{why}", manifest_json(cohort, rule, data, standing)

@@ -6,7 +6,7 @@ from protocol_spec.model import checks, keys
 from protocol_spec.model.checks import Quoting
 from protocol_spec.model.envelope import check_signature, decode_envelope
 from protocol_spec.model.messages import Body, decode_body
-from protocol_spec.model.parameters import quorum
+from protocol_spec.model.parameters import parameters_of
 from protocol_spec.model.refusal import RefusedError, require
 from protocol_spec.model.roster import Roster
 
@@ -41,11 +41,13 @@ def _step(
     asked = decode_body("Manifest", manifest.body, members)
     follows = asked["previous_link"] == head and asked["task_id"] == task_id
     require("4.8-4", follows, "the link does not follow the head: a fork")
+    checks.check_members(asked, roster)
+    params = parameters_of(asked)
     votes = decode_body("Certificate", past[2], members)
     voters = [member[0] for member in asked["members"]]
     quoting = Quoting(roster, aggregator, sid, voted)
-    checks.check_certificate(
-        votes, voters, voted, quorum(len(voters), asked["c"]), quoting
-    )
-    decode_body("Result", result.body, members)
+    checks.check_certificate(votes, voters, voted, params.q, quoting)
+    u3 = decode_body("Result", result.body, members)["u3"]
+    summed = set(u3) <= set(voters) and len(u3) >= params.floor
+    require("4.8-4", summed, "U3 is not within the members, or below the floor")
     return keys.link(head, sid, voted, result.body)

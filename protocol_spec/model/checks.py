@@ -20,13 +20,13 @@ class Standing:
     Attributes:
         joined: the last (round_no, attempt) it joined.
         head: the head of the task's chain.
-        released: the last round it released shares in; 0 for none.
+        spent: the last round its update was spent in (rule 4.1-8); 0 for none.
         min_members: the least n of its policy; 0 accepts any.
     """
 
     joined: tuple[int, int] = (0, 0)
     head: bytes = bytes(32)
-    released: int = 0
+    spent: int = 0
     min_members: int = 0
 
 
@@ -34,23 +34,29 @@ def check_manifest(
     body: Body, me: str, ready: Body, roster: Roster, standing: Standing
 ) -> None:
     """Rules 4.1-1 to 4.1-8."""
+    check_members(body, roster)
+    mine = [me, ready["ready_nonce"]] in body["members"]
+    require("4.1-3", mine, "not a member with this process's nonce")
+    parts = ("task_id", "round_no", "model_hash")
+    same = all(body[part] == ready[part] for part in parts)
+    require("4.1-4", same, "not what it said Ready for")
+    n = len(body["members"])
+    require("4.1-5", n >= standing.min_members, "outside the policy")
+    pair = (body["round_no"], body["attempt"])
+    fresh = pair > standing.joined and 1 <= body["attempt"] <= 3
+    require("4.1-6", fresh, f"{pair} after {standing.joined}")
+    require("4.1-7", body["previous_link"] == standing.head, "another head")
+    require("4.1-8", body["round_no"] != standing.spent, "the update is spent")
+
+
+def check_members(body: Body, roster: Roster) -> None:
+    """Rules 4.1-1 and 4.1-2."""
     ids = [member[0] for member in body["members"]]
     hospitals = set(roster.ids("hospital"))
     listed = ids == sorted(set(ids)) and set(ids) <= hospitals
     served = body["aggregator"] in roster.ids("aggregator")
     require("4.1-1", listed and served, "members or aggregator are not the roster's")
     require("4.1-2", body["roster_hash"] == roster.hash, "another roster")
-    mine = [me, ready["ready_nonce"]] in body["members"]
-    require("4.1-3", mine, "not a member with this process's nonce")
-    parts = ("task_id", "round_no", "model_hash")
-    same = all(body[part] == ready[part] for part in parts)
-    require("4.1-4", same, "not what it said Ready for")
-    require("4.1-5", len(ids) >= standing.min_members, "outside the policy")
-    pair = (body["round_no"], body["attempt"])
-    fresh = pair > standing.joined and 1 <= body["attempt"] <= 3
-    require("4.1-6", fresh, f"{pair} after {standing.joined}")
-    require("4.1-7", body["previous_link"] == standing.head, "another head")
-    require("4.1-8", body["round_no"] != standing.released, "released in this round")
 
 
 def check_advert(body: Body) -> None:

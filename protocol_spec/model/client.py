@@ -69,7 +69,7 @@ class Client:
         self.answers: dict[str, Effects] = {}
         self.secrets: keys.Secrets | None = None
         self.root: bytes | None = None
-        self.released = False
+        self.spent = False
 
     def handle(self, event: str, given: dict[str, Any]) -> Effects:
         """Take one event and return its effects (vectors/README.md)."""
@@ -124,7 +124,7 @@ class Client:
         if self.accepted.get(envelope.type) == data:
             return self.answers[envelope.type]
         if envelope.type == "Manifest" and envelope.sid != self.sid:
-            due = self.ready is not None and not self.released
+            due = self.ready is not None and not self.spent
             return self._join(envelope, data) if due else {}
         self._check_turn(envelope)
         public = self.roster.keys[envelope.sender]
@@ -223,7 +223,13 @@ class Client:
         if late or "DealerList" not in self.accepted:
             return {}
         self.root = root
+        self._spend()
         return self._answer("MaskedInput", {"root": root})
+
+    def _spend(self) -> None:
+        """The update is of this session for good (rule 4.1-8)."""
+        self.spent = True
+        self.standing.spent = self.manifest["round_no"]
 
     def on_InputList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
         """Check L3, latch h3 and vote (spec 4.5, 4.6)."""
@@ -238,8 +244,7 @@ class Client:
         del encoded
         latched, quoting = self.transcripts["h3"], self._quoting("h3")
         checks.check_certificate(body, self.book.u1, latched, self.params.q, quoting)
-        self.released = True
-        self.standing.released = self.manifest["round_no"]
+        self._spend()
         kinds = [self.held.b if v in self.u3 else self.held.s for v in self.u2]
         shares = [kind.get(v) for v, kind in zip(self.u2, kinds, strict=True)]
         return self._answer("Unmasking", {"shares": shares})
@@ -256,10 +261,10 @@ class Client:
         return {"completed": {"link": link, "included": self.me in self.u3}}
 
     def on_Abort(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
-        """Leave; the update may enter another attempt if nothing was released (4.9)."""
+        """Leave; the update may enter another attempt if it is not spent (4.9)."""
         del encoded
         assert self.sid is not None  # noqa: S101 rule 3.4-6
-        retry = not self.released and self.manifest["attempt"] < 3
+        retry = not self.spent and self.manifest["attempt"] < 3
         self._leave()
         if not retry:
             self.ready = None

@@ -50,7 +50,7 @@ def _parameters() -> Iterator[Body]:
     asked = [manifest(n, c) for n, c in SIZES]
     asked += [manifest(4, 1, bits=bits) for bits in (8, 12, 17, 20, 24)]
     asked += [manifest(256, 3, bits=24), manifest(30, 3, m=10_000, bits=20)]
-    wide = [["a", 0, 0], ["b", -(2**62), 2**62], ["c", 0, 2**17], ["d", -5, 2**16]]
+    wide = [["a", 0, 0], ["b", -(2**58), 2**58], ["c", 0, 2**17], ["d", -5, 2**16]]
     asked.append(manifest(10, 3, extras=wide, weighting="weighted", w_max=2**31))
     asked.append(manifest(10, 3, range=real(0.1), clip=real(3.7), m=2**40))
     asked.append(manifest(10, 3, range=real(0.3), clip=real(0.3), m=49))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from protocol_spec.model.encoding import from_real
@@ -58,6 +59,9 @@ def parameters_of(manifest: Body) -> Parameters:
     limb_bits = _limb_bits(n, prime(w))
     extras = all_extras(manifest)
     limbs = tuple(_limbs(high - low, limb_bits) for _, low, high in extras)
+    delta_int = math.ceil(scale * clip + math.sqrt(m))
+    _check_reach(n, extras)
+    _check_variance(manifest["dp"], delta_int, extras)
     least = max(quorum(n, c), 3, c + 2)
     return Parameters(
         n=n,
@@ -69,7 +73,7 @@ def parameters_of(manifest: Body) -> Parameters:
         m=m,
         x_max=x_max,
         scale=scale,
-        delta_int=math.ceil(scale * clip + math.sqrt(m)),
+        delta_int=delta_int,
         clip=clip,
         w=w,
         p=prime(w),
@@ -158,3 +162,28 @@ def _check_noise(dp: list[Any] | None) -> None:
     }
     ranged = from_real(z) > 0 and 0 < from_real(delta) < 1
     require("2.2-8", known and ranged, f"dp {mechanism}, {adjacency}")
+
+
+def _check_reach(n: int, extras: tuple[tuple[str, int, int], ...]) -> None:
+    """No extra may sum beyond 2^62 (rule 2.2-5)."""
+    peak = max((max(abs(low), abs(high)) for _, low, high in extras), default=0)
+    require("2.2-5", n * peak <= 2**62, f"an extra may sum to {n * peak}")
+
+
+def _check_variance(
+    dp: list[Any] | None, delta_int: int, extras: tuple[tuple[str, int, int], ...]
+) -> None:
+    """A variance that samplers reach (rule 2.2-8)."""
+    if dp is not None:
+        sigma_squared, _ = noise_terms(dp, delta_int, extras)
+        require("2.2-8", sigma_squared < 2**96, f"sigma^2 = {sigma_squared}")
+
+
+def noise_terms(
+    dp: list[Any], delta_int: int, extras: tuple[tuple[str, int, int], ...]
+) -> tuple[int, int]:
+    """(sigma^2, Delta^2) of rule 10-2, exactly."""
+    _, z, adjacency, _ = dp
+    sensitivity = delta_int**2 + sum((high - low) ** 2 for _, low, high in extras)
+    sensitivity *= 4 if adjacency == "replace-one" else 1
+    return math.ceil(Fraction(from_real(z)) ** 2 * sensitivity), sensitivity

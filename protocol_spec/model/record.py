@@ -118,7 +118,7 @@ def party_json(
         out["state"] = {
             "joined": list(standing.joined),
             "head": standing.head.hex(),
-            "released": standing.released,
+            "spent": standing.spent,
         }
         out["policy"] = {"min_members": standing.min_members}
     out["operations"] = [operation_json(op, names) for op in operations]

@@ -81,7 +81,7 @@ class Server:
         if event == "sum_opened":
             return self.sum_opened(given["result"])
         late = given["round"] != PHASES[self.phase]
-        return {} if late else self._close()
+        return {} if late else self._close(final=True)
 
     # --- receiving ---------------------------------------------------------
 
@@ -208,16 +208,22 @@ class Server:
         if self.phase >= len(TAKES):
             return {}
         kind = list(TAKES)[self.phase]
-        complete = set(self._expected()) <= set(self._given(kind))
-        return self._close() if complete else {}
+        given = set(self._given(kind))
+        if not set(self._expected()) <= given:
+            return {}
+        able = (self.u0, self.u1, self.u1, self.u2, self.u1, self.u1)[self.phase]
+        final = set(able) <= given | set(self.dropped)
+        return self._close(final=final)
 
-    def _close(self) -> Effects:
-        """End the phase: its list, or Abort (spec 4)."""
+    def _close(self, *, final: bool) -> Effects:
+        """End the phase: its list, or Abort; below a floor wait on unless final."""
         if self.phase >= len(TAKES):
             return {}
         try:
             effects: Effects = getattr(self, "close_" + PHASES[self.phase])()
         except RefusedError as refused:
+            if refused.rule != "4.7-4" and not final:
+                return {}
             return self._abort(refused)
         self.phase += 1
         return effects
@@ -225,7 +231,7 @@ class Server:
     def _abort(self, refused: RefusedError) -> Effects:
         """Give up; the Abort's text is free, so it is not among the effects."""
         missing = [v for v in self.u0 if v not in self.short]
-        retry = PHASES[self.phase] != "unmasking" and self.manifest["attempt"] < 3
+        retry = not self.bodies["MaskedInput"] and self.manifest["attempt"] < 3
         self.phase = PHASES.index("over")
         aborted = {
             "code": refused.rule,

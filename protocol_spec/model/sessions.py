@@ -114,6 +114,9 @@ def _aborted_sessions() -> Iterator[tuple[str, Body]]:
     first = cohort.parties[AGGREGATOR]
     about = "h02 and h04 lost at share_keys: a clean abort"
     yield "session_aborted", session_json(cohort, about)
+    late = Cohort("session_spent", 4, 1, silent=dict.fromkeys(silent, "consistency"))
+    about = "h02 and h04 lost at consistency: roots were stated, so the round is over"
+    yield "session_spent", session_json(late.run(), about)
     cohort.silent = {}
     for v in silent:
         data = first.machine.seal_message("Abort", "", _aborted_body(first.operations))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from fractions import Fraction
 from typing import Any
 
 from protocol_spec.model import ed25519
-from protocol_spec.model.encoding import from_real, real
+from protocol_spec.model.encoding import real
 from protocol_spec.model.messages import Body
-from protocol_spec.model.parameters import Parameters
+from protocol_spec.model.parameters import Parameters, noise_terms
 from protocol_spec.model.roster import Roster, roster_body, sign_roster
 
 AGGREGATOR = "agg"
@@ -75,9 +73,6 @@ def noise_record(manifest: Body, params: Parameters) -> list[Any] | None:
     """[mechanism, z, sigma^2, Delta^2] of rule 10-2; nil without dp."""
     if manifest["dp"] is None:
         return None
-    mechanism, z, adjacency, _ = manifest["dp"]
-    ranges = sum((high - low) ** 2 for _, low, high in params.extras)
-    sensitivity = params.delta_int**2 + ranges
-    sensitivity *= 4 if adjacency == "replace-one" else 1
-    sigma = math.ceil(Fraction(from_real(z)) ** 2 * sensitivity)
-    return [mechanism, z, str(sigma), str(sensitivity)]
+    mechanism, z, _, _ = manifest["dp"]
+    terms = noise_terms(manifest["dp"], params.delta_int, params.extras)
+    return [mechanism, z, *map(str, terms)]

@@ -9,7 +9,7 @@ from tests.spec.vector_files import SPEC, names, refusals, rules
 WITHOUT_VECTOR = {("8-4", "s")}
 """Only a second connection shows it: the drivers' tests do (vectors/README.md)."""
 
-NEVER_ALONE = {"2.2-5", "3.3-3", "3.4-8", "4.3-4", "4.7-3", "8-4"}
+NEVER_ALONE = {"3.3-3", "3.4-8", "4.3-4", "4.7-3", "8-4"}
 """What breaks these breaks something else as well, or is ignored, not refused."""
 
 BAD = names(bad=True)

@@ -98,7 +98,7 @@ def machine_of(read: dict[str, Any], who: str) -> Client | Server:
     standing = Standing(
         joined=(state["joined"][0], state["joined"][1]),
         head=bytes.fromhex(state["head"]),
-        released=state["released"],
+        spent=state["spent"],
         min_members=party["policy"]["min_members"],
     )
     entropy: Any = RecordedEntropy(party["entropy"])

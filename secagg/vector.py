@@ -240,17 +240,19 @@ def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
         error=errors.CodecError,
     )
     kind = data[:1]
-    if kind == _ENVELOPE and len(data) > 1:
-        return EnvelopeFrame(data[1:])
     if kind == _CHUNK and len(data) > _CHUNK_HEAD.size:
         _, sid, index = _CHUNK_HEAD.unpack_from(data)
         return ChunkFrame(sid, index, data[_CHUNK_HEAD.size :])
     if kind == _BLOB and len(data) > _BLOB_HEAD.size:
         _, digest, offset = _BLOB_HEAD.unpack_from(data)
         return BlobFrame(digest, offset, data[_BLOB_HEAD.size :])
-    # Not through errors.require: there is nothing to go on with.
-    detail = f"{len(data)} bytes that begin with {kind.hex() or 'nothing'} are no frame"
-    raise errors.CodecError("7.1-1", detail)
+    errors.require(
+        "7.1-1",
+        kind == _ENVELOPE and len(data) > 1,
+        f"{len(data)} bytes that begin with {kind.hex() or 'nothing'} are no frame",
+        error=errors.CodecError,
+    )
+    return EnvelopeFrame(data[1:])
 
 
 def released_bytes(total: VectorSum) -> tuple[memoryview, int]:

@@ -15,6 +15,7 @@ from secagg import errors
 KEY_SIZE: Final = 32
 
 _P: Final = 2**255 - 19
+_LOW_BITS: Final = 2**255 - 1
 
 # The canonical u-coordinates whose point, on the curve or its twist, has an order that
 # divides 8: those for which X25519 gives 0 with every secret.
@@ -82,7 +83,7 @@ def check_public_key(pk: bytes) -> None:
         len(pk) == KEY_SIZE and pk[-1] < 128,
         f"a public key of {len(pk)} bytes is not 32 bytes with the top bit 0",
     )
-    value = int.from_bytes(pk, "little")
+    value = int.from_bytes(pk, "little") & _LOW_BITS
     errors.require("3.2-2", value < _P, "a public key is not below 2^255 - 19")
     errors.require(
         "3.2-3", value not in _LOW_ORDER, "a public key is a point of low order"

@@ -1,0 +1,272 @@
+"""What the files hold beside sessions, put to secagg: each raises as it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from secagg import codec, errors, vector
+from secagg import messages as msg
+from secagg.crypto import agree, canonical, sign, transcript
+from secagg.crypto.aead import open_sealed
+from secagg.drivers import lobby
+from secagg.drivers.connection import Connection
+from secagg.drivers.session import Session
+from secagg.drivers.spool import MemorySpool
+from secagg.entropy import SeededEntropy
+from secagg.identity import Identity
+from secagg.messages import Extra, Manifest
+from secagg.names import PeerId, SessionId
+from secagg.params import Parameters
+from secagg.rounds import result
+from secagg.signing import seal
+from secagg.transitions import ServerPhase
+from secagg.vector import ChunkFrame, Chunks
+from tests.samples import sound_manifest
+from tests.vectors.files import roster_of, unhex
+
+File = dict[str, Any]
+STRANGER = Identity.generate(PeerId("stranger"), SeededEntropy(b"stranger"))
+
+
+def real(text: str) -> float:
+    """A real from its 8 bytes."""
+    return canonical.from_real(unhex(text))
+
+
+# --- the roster and the number layer
+
+
+def open_roster(file: File) -> None:
+    roster_of(file["roster"])
+
+
+def parameters(given: File) -> Parameters:
+    """The parameters of the Manifest's fields that a case gives."""
+    return Parameters.of(manifest_of(given))
+
+
+def manifest_of(given: File) -> Manifest:
+    extras = tuple(Extra(name=n, low=lo, high=hi) for n, lo, hi in given["extras"])
+    return sound_manifest(
+        given["n"],
+        given["c"],
+        length=given["m"],
+        extras=extras,
+        bits=given["bits"],
+        clip=real(given["clip"]),
+        range=real(given["range"]),
+        weighting=given["weighting"],
+        max_weight=given["w_max"],
+    )
+
+
+# --- keys and bytes
+
+
+def x25519_case(case: File) -> None:
+    """A public key, or the agreement itself."""
+    key = unhex(case["key"])
+    if case["check"] == "public_key":
+        agree.check_public_key(key)
+    else:
+        agree.shared_secret(agree.KeyPair(unhex(case["sk"])), key)
+
+
+def ed25519_case(case: File) -> None:
+    """A verifier may say of it that it is not valid; secagg refuses the key."""
+    public, message = unhex(case["public"]), unhex(case["message"])
+    sign.check_public_key(public)
+    valid = sign.verify(public, unhex(case["signature"]), message)
+    errors.require("3.1-1", valid, "the signature is not valid")
+
+
+def encoding_case(case: File) -> None:
+    if "real" in case:
+        canonical.from_real(unhex(case["real"]))
+    else:
+        data = unhex(case["data"])
+        canonical.unpack(data, len(data))
+
+
+def sealed_case(file: File, case: File) -> None:
+    open_sealed(unhex(file["key"]), unhex(case["sealed"]), unhex(case["ad"]))
+
+
+# --- the chain and the released vector
+
+
+def walk_history(file: File) -> bytes:
+    """The head that a History leads to."""
+    roster = roster_of(file["roster"])
+    body = unhex(file["history"])
+    history = codec.decode_body("History", body, members=len(roster.members))
+    assert isinstance(history, msg.History)
+    head = unhex(file["head"])
+    for past in history.rounds:
+        head = result.next_link(
+            past,
+            head=head,
+            task_id=file["task_id"],
+            aggregator=PeerId(file["aggregator"]),
+            roster=roster,
+        )
+    return head
+
+
+def released_vector(file: File) -> None:
+    """The bytes beside the Result's size, width and hash."""
+    data = unhex(file["data"])
+    length = file["size"] // file["width"]
+    vector.released_sum(data, file["width"], length)
+    same = hashlib.sha256(data).digest() == unhex(file["hash"])
+    errors.require("4.8-2", same, "another hash")
+
+
+# --- uploads
+
+
+def upload(file: File) -> tuple[list[int | None], bytes | None]:
+    """Feed the frames; return what was stored of each, and the root."""
+    return asyncio.run(_upload(file))
+
+
+async def _upload(file: File) -> tuple[list[int | None], bytes | None]:
+    sid, peer = SessionId(unhex(file["sid"])), PeerId(file["peer"])
+    chunks = Chunks(length=file["M"], width=file["w"], chunk_log2=file["chunk_log2"])
+    spool = MemorySpool(sid, chunks)
+    server = SimpleNamespace(
+        sid=sid,
+        phase=ServerPhase.MASKED_INPUT,
+        sets={"u2": tuple(file["u2"])},
+        handle=lambda event: [],
+    )
+    around = SimpleNamespace(
+        clock=SimpleNamespace(seconds=lambda: 0.0), observer=lambda event: None
+    )
+    opening: Any = SimpleNamespace(spool=spool)
+    machine: Any = server
+    rest: Any = around
+    session = Session(machine, opening, rest)
+    stored: list[int | None] = []
+    for text in file["frames"]:
+        frame = vector.parse_frame(unhex(text))
+        if not isinstance(frame, ChunkFrame):
+            stored.append(None)
+            continue
+        # Reception looks the session up by the frame's sid and finds none.
+        errors.require("7.1-2", frame.sid == sid, "a chunk of another session")
+        before = spool.next_index(peer)
+        await session.store(peer, frame)
+        stored.append(frame.index if spool.next_index(peer) > before else None)
+    root = spool.root(peer) if spool.complete(peer) else None
+    return stored, root
+
+
+# --- section 8
+
+
+class OneFrame:
+    """A transport that brings given frames and then nothing."""
+
+    def __init__(self, *frames: bytes) -> None:
+        self._frames = [*frames]
+
+    async def recv(self) -> bytes:
+        if not self._frames:
+            raise AnsweredError
+        return self._frames.pop(0)
+
+    async def send(self, data: bytes) -> None:
+        del data
+
+    async def close(self, reason: str = "") -> None:
+        del reason
+
+
+class AnsweredError(Exception):
+    """The message was taken: the handshake waits for the next one."""
+
+
+def lobby_message(file: File) -> None:
+    """One message of section 8, taken by its receiver."""
+    asyncio.run(_lobby_message(file))
+
+
+async def _lobby_message(file: File) -> None:
+    roster = roster_of(file["roster"])
+    identity = Identity(PeerId(file["me"]), bytes(range(32)))
+    nonce = unhex(file["nonce"])
+    door: Any = SimpleNamespace(
+        identity=identity,
+        roster=roster,
+        entropy=None,
+        clock=SimpleNamespace(now_ms=lambda: file["now_ms"]),
+        nonce=lambda: nonce,
+    )
+    data = unhex(file["envelope"])
+    envelope = codec.decode_envelope(data, members=len(roster.members))
+    frame, peer = vector.envelope_frame(data), PeerId(file["peer"])
+    match envelope.type:
+        case "Challenge":
+            await _until_answered(lobby._enter(OneFrame(frame), door, peer, ANYWHERE))
+        case "Hello":
+            await _until_answered(lobby._admit(OneFrame(frame), door, nowhere))
+        case "Welcome":
+            await _welcome(file, frame, door)
+        case _:
+            hc = connection_of(file)
+            line: Any = OneFrame()
+            connection = Connection(line, peer=peer, hc=hc)
+            lobby.lobby_open(envelope, door=door, connection=connection)
+
+
+ANYWHERE = lobby.Standing()
+
+
+def nowhere(peer: PeerId, sid: SessionId | None) -> int | None:
+    del peer, sid
+    return None
+
+
+async def _until_answered(handshake: Any) -> None:
+    try:
+        await handshake
+    except AnsweredError:
+        return
+
+
+async def _welcome(file: File, frame: bytes, door: Any) -> None:
+    """Take a Welcome. The file has no Challenge: its proof is taken as read."""
+    challenge = msg.Challenge(
+        nonce=unhex(file["other_nonce"]),
+        roster_hash=door.roster.hash,
+        time_ms=file["now_ms"],
+    )
+    peer = PeerId(file["peer"])
+    sealed = seal(
+        challenge,
+        identity=Identity(peer, bytes(32)),
+        receiver=PeerId(""),
+        sid=msg.LOBBY_SID,
+        h=lobby.ZERO,
+    )
+    first = vector.envelope_frame(codec.encode_envelope(sealed))
+    verifies = lobby._verifies
+
+    def but_for_the_challenge(envelope: msg.Envelope, public: bytes, h: bytes) -> bool:
+        return envelope.type == "Challenge" or verifies(envelope, public, h)
+
+    with mock.patch.object(lobby, "_verifies", but_for_the_challenge):
+        await lobby._enter(OneFrame(first, frame), door, peer, ANYWHERE)
+
+
+def connection_of(file: File) -> bytes:
+    """hc of the connection between `me` and `peer`."""
+    mine, theirs = unhex(file["nonce"]), unhex(file["other_nonce"])
+    at_server = file["me"] in roster_of(file["roster"]).aggregators
+    pair = (mine, theirs) if at_server else (theirs, mine)
+    return transcript.connection(*pair)

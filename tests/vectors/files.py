@@ -1,0 +1,73 @@
+"""The vector files as the tests of secagg read them; nothing of the model."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import protocol_spec
+from secagg.crypto import canonical
+from secagg.names import PeerId
+from secagg.roster import Roster, RosterMember, SignedRoster
+
+FOLDER = pathlib.Path(protocol_spec.__file__).parent / "vectors" / "v1"
+
+
+@cache
+def content(name: str) -> dict[str, Any]:
+    """One file, by its name without .json."""
+    read: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("ascii"))
+    return read
+
+
+@cache
+def names(kind: str, *, bad: bool | None = None) -> list[str]:
+    """The files of a kind, good or bad if it is given."""
+    found = sorted(path.stem for path in FOLDER.glob("*.json"))
+    return [
+        name
+        for name in found
+        if content(name).get("kind") == kind and (bad is None or bad == is_bad(name))
+    ]
+
+
+def is_bad(name: str) -> bool:
+    """Whether the file holds something that must be refused."""
+    return "_bad_" in name
+
+
+def unhex(text: str) -> bytes:
+    return bytes.fromhex(text)
+
+
+class ScriptedEntropy:
+    """Draws by label as a file has them; what it has not, nobody may draw."""
+
+    def __init__(self, draws: Mapping[str, Sequence[str]]) -> None:
+        self._left = {label: [unhex(x) for x in xs] for label, xs in draws.items()}
+
+    def draw(self, label: str, size: int) -> bytes:
+        drawn = self._left[label].pop(0)
+        assert len(drawn) == size, label
+        return drawn
+
+    @property
+    def left(self) -> list[str]:
+        """Labels with draws that nobody took."""
+        return [label for label, draws in self._left.items() if draws]
+
+
+def roster_of(given: Mapping[str, str]) -> Roster:
+    """The roster of a file, its signature verified."""
+    body = unhex(given["body"])
+    value: Any = canonical.unpack(body, len(body))
+    members = tuple(
+        RosterMember(id=PeerId(id_), role=role, key=key, name=name)
+        for id_, role, key, name in value[2]
+    )
+    roster = Roster(consortium=value[0], version=value[1], members=members)
+    signed = SignedRoster(roster, unhex(given["signature"]))
+    return signed.verify(unhex(given["consortium_key"]))

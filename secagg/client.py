@@ -18,6 +18,8 @@ from secagg.client_state import (
     Acked,
     Advertised,
     Dealt,
+    Released,
+    Session,
     Shared,
     TaskMemory,
     Voted,
@@ -61,7 +63,7 @@ class Step:
     """What a move leads to: the next phase, the state in it, and the effects."""
 
     phase: ClientPhase
-    session: Advertised | None
+    session: Session | None
     effects: list[ClientEffect]
 
 
@@ -96,7 +98,7 @@ class Client:
         self._memory = dict(memory or {})
         self._phase = ClientPhase.IDLE
         self._ready: msg.Ready | None = None
-        self._session: Advertised | None = None
+        self._session: Session | None = None
 
     def __repr__(self) -> str:
         """Show who and where, and no secret."""
@@ -110,7 +112,7 @@ class Client:
     @property
     def sid(self) -> SessionId | None:
         """The session it is in."""
-        return None if self._session is None else self._session.party.sid
+        return None if self._session is None else self._session.sid
 
     @property
     def transcript(self) -> bytes | None:
@@ -138,7 +140,7 @@ class Client:
             case events.VectorMasked():
                 return self._vector_masked(event)
             case events.Stopped():
-                return self._end(event.code, event.reason, missing=())
+                return self._stopped(event)
             case _:
                 assert_never(event)
 
@@ -160,6 +162,11 @@ class Client:
         return [events.SayReady(ready=self._ready)]
 
     def _head_advanced(self, task_id: str, head: bytes) -> list[ClientEffect]:
+        if self._session is not None:
+            raise errors.LocalProtocolError("a session is running: it moves the head")
+        return self._new_head(task_id, head)
+
+    def _new_head(self, task_id: str, head: bytes) -> list[ClientEffect]:
         self._memory[task_id] = replace(self._remembered(task_id), head=head)
         return [events.PersistHead(task_id=task_id, head=head)]
 
@@ -168,21 +175,19 @@ class Client:
 
     def _vector_masked(self, event: events.VectorMasked) -> list[ClientEffect]:
         session = self._session
-        if session is None or event.sid != session.party.sid:
+        if session is None or event.sid != session.sid:
             return []
         if self._phase is not ClientPhase.MASKING or not isinstance(session, Dealt):
             return []
-        envelope = self._seal(
-            msg.MaskedInput(root=event.root), session.party.sid, h=session.h2
-        )
-        grown = replace(session, root=event.root, outbox=(*session.outbox, envelope))
-        return self._store(Step(ClientPhase.MASKED, grown, [self._send(envelope)]))
+        stated = msg.MaskedInput(root=event.root)
+        rooted = replace(session, root=event.root)
+        return self._store(self._spend(ClientPhase.MASKED, rooted, stated))
 
     # --- the aggregator's messages ------------------------------------------
 
     def _received(self, peer: PeerId, envelope: msg.Envelope) -> list[ClientEffect]:
         session = self._session
-        elsewhere = session is None or envelope.sid != session.party.sid
+        elsewhere = session is None or envelope.sid != session.sid
         if envelope.type == "Manifest" and elsewhere:
             return self._manifest(peer, envelope)
         if session is None or elsewhere:
@@ -201,7 +206,7 @@ class Client:
             return self._refuse(error)
 
     def _open(
-        self, peer: PeerId, envelope: msg.Envelope, session: Advertised
+        self, peer: PeerId, envelope: msg.Envelope, session: Session
     ) -> msg.Message:
         kind = codec.message_type(envelope.type)
         errors.require(
@@ -225,7 +230,7 @@ class Client:
             envelope,
             public=self._roster.member(peer).key,
             h=transcript_of(session, msg.HEADERS[kind].transcript),
-            members=session.party.params.n,
+            members=session.params.n,
         )
 
     def _manifest(self, peer: PeerId, envelope: msg.Envelope) -> list[ClientEffect]:
@@ -262,7 +267,7 @@ class Client:
                 policy=self._policy,
                 last_joined=memory.last_joined,
                 head=memory.head,
-                released=memory.released_round == message.round_no,
+                spent=memory.spent_round == message.round_no,
             ),
         )
         return self._advertise(message, sid, params, envelope_hash(envelope))
@@ -274,8 +279,11 @@ class Client:
         keys, advert = advertise_keys.client_advertise(self._entropy, sid=sid, me=me)
         envelope = self._seal(advert, sid, h=sid)
         session = Advertised(
-            party=share_keys.Party(me=me, sid=sid, params=params, keys=keys),
+            me=me,
+            sid=sid,
+            params=params,
             manifest=message,
+            keys=keys,
             advert=advert,
             seen={"Manifest": seen},
             outbox=(envelope,),
@@ -288,7 +296,7 @@ class Client:
         return Step(ClientPhase.ADVERTISED, session, effects)
 
     def _move(
-        self, message: msg.Message, envelope: msg.Envelope, session: Advertised
+        self, message: msg.Message, envelope: msg.Envelope, session: Session
     ) -> Step:
         moves: dict[type[msg.Message], Callable[..., Step]] = {
             msg.KeyList: self._share,
@@ -361,43 +369,37 @@ class Client:
 
     def _release(self, message: msg.Certificate, body: bytes, session: Voted) -> Step:
         del body
-        party, asked = session.party, session.manifest
         consistency.check_certificate(
             message,
             h3=session.h3,
-            sid=party.sid,
+            sid=session.sid,
             voters=session.book.u1,
-            quorum=party.params.q,
+            quorum=session.params.q,
             roster=self._roster,
             aggregator=self._aggregator,
         )
         release = unmasking.client_release(session.held, u2=session.u2, u3=session.u3)
-        step = self._answer(ClientPhase.RELEASED, session, release)
-        task, round_no = asked.task_id, asked.round_no
-        memory = replace(self._remembered(task), released_round=round_no)
-        self._memory[task] = memory
-        mark = events.PersistReleased(task_id=task, round_no=round_no)
-        step.effects.insert(0, mark)
-        return step
+        bare = grow(session, Released, u1=session.book.u1)
+        return self._spend(ClientPhase.RELEASED, bare, release)
 
-    def _finish(self, message: msg.Result, body: bytes, session: Voted) -> Step:
-        party, asked = session.party, session.manifest
+    def _finish(self, message: msg.Result, body: bytes, session: Released) -> Step:
+        asked = session.manifest
         result.client_accept(message, u3=session.u3, manifest=asked)
-        link = transcript.link(asked.previous_link, party.sid, session.h3, body)
+        link = transcript.link(asked.previous_link, session.sid, session.h3, body)
         completed = events.Completed(
-            sid=party.sid,
+            sid=session.sid,
             manifest=asked,
             result=message,
             link=link,
             sets={
-                "u0": party.params.members,
-                "u1": session.book.u1,
+                "u0": session.params.members,
+                "u1": session.u1,
                 "u2": session.u2,
                 "u3": session.u3,
             },
-            included=party.me in session.u3,
+            included=session.me in session.u3,
         )
-        effects = [*self._head_advanced(asked.task_id, link), completed]
+        effects = [*self._new_head(asked.task_id, link), completed]
         return Step(ClientPhase.IDLE, None, effects)
 
     # --- ends ---------------------------------------------------------------
@@ -405,9 +407,17 @@ class Client:
     def _refuse(self, error: errors.RemoteProtocolError) -> list[ClientEffect]:
         """A breach by the aggregator: say the rule, drop the secrets."""
         assert self._session is not None  # noqa: S101 only called within a session
-        told = self._refusal(error, self._session.party.sid)
+        told = self._refusal(error, self._session.sid)
         ended = self._end(error.rule, error.detail, missing=(), culprits=error.culprits)
         return [told, *ended]
+
+    def _stopped(self, event: events.Stopped) -> list[ClientEffect]:
+        """Our own side ends the session: the aggregator need not wait for us."""
+        if self._session is None:
+            return []
+        if event.code not in events.STOP_CODES:
+            raise errors.LocalProtocolError(f"{event.code} is not a code of our own")
+        return self._refuse(errors.RemoteProtocolError(event.code, event.reason))
 
     def _decline(
         self, error: errors.RemoteProtocolError, sid: SessionId
@@ -438,15 +448,16 @@ class Client:
         session = self._session
         if session is None:
             return []
-        released = self._phase is ClientPhase.RELEASED
-        retry = not released and session.manifest.attempt < MAX_ATTEMPTS
+        asked = session.manifest
+        spent = self._remembered(asked.task_id).spent_round == asked.round_no
+        retry = not spent and asked.attempt < MAX_ATTEMPTS
         self._session = None
         self._phase = ClientPhase.READY if retry else ClientPhase.IDLE
         if not retry:
             self._ready = None
         return [
             events.Aborted(
-                sid=session.party.sid,
+                sid=session.sid,
                 code=code,
                 detail=detail,
                 retry=retry,
@@ -465,13 +476,22 @@ class Client:
         return step.effects
 
     def _answer(
-        self, phase: ClientPhase, session: Advertised, message: msg.Message
+        self, phase: ClientPhase, session: Session, message: msg.Message
     ) -> Step:
         kind = msg.HEADERS[type(message)].transcript
-        sid = session.party.sid
-        envelope = self._seal(message, sid, h=transcript_of(session, kind))
+        envelope = self._seal(message, session.sid, h=transcript_of(session, kind))
         grown = replace(session, outbox=(*session.outbox, envelope))
         return Step(phase, grown, [self._send(envelope)])
+
+    def _spend(
+        self, phase: ClientPhase, session: Session, message: msg.Message
+    ) -> Step:
+        """Answer with what ties the update to this session for good (rule 4.1-8)."""
+        step = self._answer(phase, session, message)
+        task, round_no = session.manifest.task_id, session.manifest.round_no
+        self._memory[task] = replace(self._remembered(task), spent_round=round_no)
+        step.effects.insert(0, events.PersistSpent(task_id=task, round_no=round_no))
+        return step
 
     def _seal(self, message: msg.Message, sid: SessionId, h: bytes) -> msg.Envelope:
         return seal(

@@ -1,7 +1,7 @@
 """What a client knows in each phase of a session; every type adds to the one before.
 
-Frozen: a move builds the next value. Secrets sit in `Party.keys`, `own` and `held`, are
-shown by no repr, and go when the machine lets go of the value.
+Frozen: a move builds the next value. Secrets sit in `keys`, `own` and `held`, are shown
+by no repr, and go when the machine lets go of the value, with the release at last.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from secagg.messages import AdvertiseKeys, Envelope, Manifest, Transcript
-from secagg.names import PeerId
-from secagg.rounds.advertise_keys import KeyBook
+from secagg.names import PeerId, SessionId
+from secagg.params import Parameters
+from secagg.rounds.advertise_keys import KeyBook, SessionKeys
 from secagg.rounds.share_keys import HeldShares, Party
 
 
@@ -23,28 +24,43 @@ class TaskMemory:
     Attributes:
         last_joined: the last (round_no, attempt) it joined.
         head: the head of the task's chain.
-        released_round: the last round it released shares in; 0 for none.
+        spent_round: the last round in which it stated a root or released a share; 0
+            for none.
     """
 
     last_joined: tuple[int, int] = (0, 0)
     head: bytes = bytes(32)
-    released_round: int = 0
+    spent_round: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Advertised:
-    """Joined; AdvertiseKeys is out.
+class Session:
+    """What every phase of a session knows; nothing of it is secret.
 
     Attributes:
         seen: per type, the hash of the message accepted in this session.
         outbox: the envelopes sent in this session.
     """
 
-    party: Party
+    me: PeerId
+    sid: SessionId
+    params: Parameters
     manifest: Manifest
-    advert: AdvertiseKeys
     seen: Mapping[str, bytes]
     outbox: tuple[Envelope, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advertised(Session):
+    """Joined; AdvertiseKeys is out."""
+
+    keys: SessionKeys = field(repr=False)
+    advert: AdvertiseKeys
+
+    @property
+    def party(self) -> Party:
+        """This client with its secrets, as the rounds take it."""
+        return Party(me=self.me, sid=self.sid, params=self.params, keys=self.keys)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,25 +95,40 @@ class Voted(Dealt):
     h3: bytes
 
 
-S = TypeVar("S", bound=Advertised)
+@dataclass(frozen=True, kw_only=True)
+class Released(Session):
+    """Shares are out; only what the Result is checked by is left, and no secret."""
+
+    u1: tuple[PeerId, ...]
+    u2: tuple[PeerId, ...]
+    u3: tuple[PeerId, ...]
+    h3: bytes
 
 
-def grow(state: Advertised, kind: type[S], **added: Any) -> S:
+S = TypeVar("S", bound=Session)
+
+
+def grow(state: Session, kind: type[S], **added: Any) -> S:
     """Return `state` as the later type `kind`, with the fields it adds."""
-    kept = {item.name: getattr(state, item.name) for item in fields(state)}
+    wanted = {item.name for item in fields(kind)} - set(added)
+    kept = {
+        item.name: getattr(state, item.name)
+        for item in fields(state)
+        if item.name in wanted
+    }
     return kind(**kept, **added)
 
 
-def transcript_of(session: Advertised, kind: Transcript | None = None) -> bytes:
+def transcript_of(session: Session, kind: Transcript | None = None) -> bytes:
     """Return a transcript of the session: of `kind`, or the last one it holds.
 
     Pre: the session is far enough for `kind`; the transition table sees to it.
     """
-    held = {Transcript.SID: bytes(session.party.sid)}
+    held = {Transcript.SID: bytes(session.sid)}
     if isinstance(session, Shared):
         held[Transcript.H1] = session.book.h1
     if isinstance(session, Dealt):
         held[Transcript.H2] = session.h2
-    if isinstance(session, Voted):
+    if isinstance(session, Voted | Released):
         held[Transcript.H3] = session.h3
     return list(held.values())[-1] if kind is None else held[kind]

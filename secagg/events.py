@@ -44,7 +44,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorMasked:
-    """Client: all chunks of y_u were stored by S; `root` is theirs (spec 7.3)."""
+    """Client: all chunks of y_u are on their way before this; `root` is theirs."""
 
     sid: SessionId
     root: bytes
@@ -80,6 +80,9 @@ class Stopped:
     reason: str
 
 
+STOP_CODES = ("0-1", "0-2")
+"""Stopped by the operator; an internal error (spec 11)."""
+
 ClientEvent = InputReady | HeadAdvanced | Received | VectorMasked | Stopped
 ServerEvent = Received | VectorStored | SumOpened | DeadlinePassed | Stopped
 
@@ -111,8 +114,8 @@ class PersistJoined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PersistReleased:
-    """Client: make durable that shares go out in this round (spec 4.1-8)."""
+class PersistSpent:
+    """Client: make durable that the round's update is spent (spec 4.1-8)."""
 
     task_id: str
     round_no: int
@@ -198,7 +201,7 @@ class SetDeadline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """Client: the session of this manifest began."""
+    """Client: the session of this manifest began; one that ran before is over."""
 
     sid: SessionId
     manifest: Manifest
@@ -248,7 +251,7 @@ ClientEffect = (
     | SayReady
     | Ignored
     | PersistJoined
-    | PersistReleased
+    | PersistSpent
     | PersistHead
     | Joined
     | MaskVector

@@ -17,6 +17,12 @@ from secagg.field import narrowest_width, prime
 from secagg.messages import Extra, Manifest, NoiseTerms
 from secagg.names import PeerId
 from secagg.quantize import Scale
+from secagg.sensitivity import (
+    MAX_SIGMA_SQUARED,
+    Adjacency,
+    sensitivity_squared,
+    sigma_squared,
+)
 
 WEIGHT = "weight"
 SATURATED = "saturated"
@@ -25,7 +31,7 @@ MAX_LENGTH = 1 << 40
 MAX_WEIGHT = 1 << 31
 MAX_DURATION_MS = 86_400_000
 EXTRA_BOUND = 1 << 62
-ADJACENCIES = ("zero-out", "replace-one")
+ADJACENCIES = tuple(Adjacency)
 _EXTRA_NAME = re.compile(r"[a-z0-9_]{1,32}")
 
 
@@ -89,6 +95,7 @@ class Parameters:
             dp=manifest.dp,
         )
         params._prove_no_overflow()
+        params._check_noise_can_be_made()
         return params
 
     def _prove_no_overflow(self) -> None:
@@ -96,6 +103,29 @@ class Parameters:
         fits = bound <= (prime(32) - 1) // 2
         detail = f"n * x_max = {bound} does not fit any width: lower n or bits"
         errors.require("2.2-5", fits and self.limb_bits >= 1, detail)
+        peak = max((max(abs(e.low), abs(e.high)) for e in self.extras), default=0)
+        errors.require(
+            "2.2-5",
+            self.n * peak <= EXTRA_BOUND,
+            f"an extra may sum to {self.n * peak}, above 2^62: narrow its range",
+        )
+
+    def _check_noise_can_be_made(self) -> None:
+        if self.dp is None:
+            return
+        terms = self.dp
+        delta_squared = sensitivity_squared(
+            self.scale.delta_int,
+            self.noised_extra_ranges,
+            Adjacency(terms.adjacency),
+        )
+        sigma = sigma_squared(terms.noise_multiplier, delta_squared)
+        errors.require(
+            "2.2-8",
+            sigma <= MAX_SIGMA_SQUARED,
+            f"z = {terms.noise_multiplier} asks for noise of variance {sigma:.3g}, "
+            "above 2^96: lower z or the ranges of the extras",
+        )
 
     @property
     def n(self) -> int:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import errors, extras, privacy, robust
+from secagg import errors, extras, privacy, robust, sensitivity
 from secagg.crypto import transcript
 from secagg.messages import (
     BlobRef,
@@ -29,11 +29,11 @@ from secagg.messages import (
 )
 from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import WEIGHT, Parameters
-from secagg.privacy import accountant
 from secagg.privacy.ledger import BudgetLedger
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
 from secagg.quantize import dequantize
 from secagg.robust.check import ExtraSum, OpenedSum, Sees, Verdict
+from secagg.sensitivity import Adjacency
 from secagg.vector import released_bytes
 
 _NO_NOISE: Final = NoiseTerms(
@@ -181,13 +181,13 @@ def noise_terms(params: Parameters) -> tuple[NoiseEvent, int]:
     """
     terms = params.dp or _NO_NOISE
     adjacency = Adjacency(terms.adjacency)
-    sensitivity_squared = accountant.sensitivity_squared(
+    sensitivity_squared = sensitivity.sensitivity_squared(
         params.scale.delta_int, params.noised_extra_ranges, adjacency
     )
     event = privacy.named_mechanism(terms.mechanism).event(
         terms.noise_multiplier, sensitivity_squared, adjacency
     )
-    sigma_squared = accountant.sigma_squared(
+    sigma_squared = sensitivity.sigma_squared(
         terms.noise_multiplier, sensitivity_squared
     )
     return event, sigma_squared

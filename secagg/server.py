@@ -34,7 +34,7 @@ from secagg.transitions import ORDER, SERVER, ServerPhase
 
 T = TypeVar("T")
 _ESTABLISHES = ("Manifest", "KeyList", "DealerList", "InputList")
-_AFTER_RELEASE = (ServerPhase.UNMASKING, ServerPhase.OPENING, ServerPhase.DONE)
+_FLOORS = frozenset({"4.2-4", "4.3-7", "4.4-3", "4.5-5", "4.6-4", "4.7-3"})
 
 
 class Server:
@@ -51,10 +51,15 @@ class Server:
             manifest: the session's terms.
 
         Raises:
-            RemoteProtocolError: rules 2.2-1 to 2.2-9, 4.1-1, 4.1-2: no client would
-                join such a session.
+            RemoteProtocolError: rules 2.2-1 to 2.2-9, 4.1-1, 4.1-2, 4.1-6: no client
+                would join such a session.
         """
         check_members(manifest, sender=identity.id, roster=roster)
+        errors.require(
+            "4.1-6",
+            1 <= manifest.attempt <= MAX_ATTEMPTS,
+            f"attempt {manifest.attempt} is not in 1..{MAX_ATTEMPTS}",
+        )
         self.params = Parameters.of(manifest)
         self.manifest = manifest
         self._identity = identity
@@ -270,7 +275,7 @@ class Server:
     def _deadline_passed(self, event: events.DeadlinePassed) -> list[ServerEffect]:
         if event.round.value != self._state.phase.value:
             return []
-        return [events.Journal(event=event), *self._close()]
+        return [events.Journal(event=event), *self._close(final=True)]
 
     def _drop(
         self, event: ServerEvent, peer: PeerId, rule: str, detail: str
@@ -284,6 +289,8 @@ class Server:
     def _stopped(self, event: events.Stopped) -> list[ServerEffect]:
         if self._state.phase in {ServerPhase.DONE, ServerPhase.ABORTED}:
             return []
+        if event.code not in events.STOP_CODES:
+            raise errors.LocalProtocolError(f"{event.code} is not a code of our own")
         error = errors.RemoteProtocolError(event.code, event.reason)
         ended = self._abort(error, missing=(), retry=False)
         return [events.Journal(event=event), *ended]
@@ -293,9 +300,22 @@ class Server:
     def _advance(self) -> list[ServerEffect]:
         """Close the phase once all it waits for have answered."""
         collecting = self._state.phase in ORDER[:6]
-        return self._close() if collecting and not self.expected else []
+        if not collecting or self.expected:
+            return []
+        return self._close(final=not self._may_come())
 
-    def _close(self) -> list[ServerEffect]:
+    def _may_come(self) -> frozenset[PeerId]:
+        """Return who is not waited for, and may still answer before the deadline."""
+        state = self._state
+        audience = {
+            ServerPhase.ADVERTISE_KEYS: self.params.members,
+            ServerPhase.MASKED_INPUT: state.u2,
+        }
+        may = frozenset(audience.get(state.phase, state.u1))
+        return may - state.answered(state.phase) - frozenset(state.dropped)
+
+    def _close(self, *, final: bool) -> list[ServerEffect]:
+        """End the phase; below its floor, abort if this is final and else wait on."""
         closers: dict[ServerPhase, Callable[[], list[ServerEffect]]] = {
             ServerPhase.ADVERTISE_KEYS: self._close_advertise_keys,
             ServerPhase.SHARE_KEYS: self._close_share_keys,
@@ -310,7 +330,10 @@ class Server:
         try:
             return closer()
         except errors.RemoteProtocolError as error:
-            retry = self._state.phase not in _AFTER_RELEASE
+            if error.rule in _FLOORS and not final:
+                return []
+            # An update whose root was stated is spent (rule 4.1-8).
+            retry = not self._state.roots
             return self._abort(error, missing=self._missing(), retry=retry)
 
     def _missing(self) -> tuple[PeerId, ...]:
@@ -372,11 +395,13 @@ class Server:
 
     def _sum_opened(self, event: events.SumOpened) -> list[ServerEffect]:
         state = self._state
+        if state.phase is ServerPhase.ABORTED:
+            return []
         if state.phase is not ServerPhase.OPENING:
             raise errors.LocalProtocolError(f"no sum is being opened ({state.phase})")
-        self._state = replace(state, phase=ServerPhase.DONE)
-        sends = self._broadcast(event.result, state.u1, state.h3)
         body = codec.encode_body(event.result)
+        sends = self._broadcast(event.result, state.u1, state.h3)
+        self._state = replace(self._state, phase=ServerPhase.DONE)
         completed = events.Completed(
             sid=self.sid,
             manifest=self.manifest,

@@ -54,7 +54,7 @@ CLIENT: Mapping[ClientPhase, Mapping[str, tuple[ClientPhase, ...]]] = {
         "VectorMasked": (C.MASKED,),
         "InputList": (C.VOTED,),
     },
-    C.MASKED: {"Manifest": (C.ADVERTISED,), "InputList": (C.VOTED,)},
+    C.MASKED: {"InputList": (C.VOTED,)},
     C.WATCHING: {"Manifest": (C.ADVERTISED,), "InputList": (C.VOTED,)},
     C.VOTED: {"Manifest": (C.ADVERTISED,), "Certificate": (C.RELEASED,)},
     C.RELEASED: {"InputReady": (C.READY,), "Result": (C.IDLE,)},

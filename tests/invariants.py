@@ -139,7 +139,7 @@ class Witness:
                 self._check_join(effect)
             case events.Joined():
                 self.sessions[effect.sid] = Session(effect.manifest)
-            case events.PersistReleased():
+            case events.PersistSpent():
                 self._released.add((effect.task_id, effect.round_no))
             case events.MaskVector():
                 self._check_masks(effect)

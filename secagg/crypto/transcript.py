@@ -66,14 +66,27 @@ def b_commitment(sid: SessionId, u: PeerId, b_u: bytes) -> bytes:
     return digest("secagg/1/b-commit", sid, u.encode("ascii"), b_u)
 
 
+SHARE_OF_B = "secagg/1/com-b"
+"""The label of com^b, which commits to a share of b_u."""
+
+SHARE_OF_S = "secagg/1/com-s"
+"""The label of com^s, which commits to a share of the mask key."""
+
+
+def share_commitment(
+    label: str, sid: SessionId, u: PeerId, v: PeerId, share: bytes
+) -> bytes:
+    """Return com^b or com^s, by `label`, of a share that u deals to v; 32 bytes."""
+    return digest(label, sid, u.encode("ascii"), v.encode("ascii"), share)
+
+
 def share_commitments(
     sid: SessionId, u: PeerId, v: PeerId, share_b: bytes, share_s: bytes
 ) -> tuple[bytes, bytes]:
     """Return (com^b, com^s) of the shares that u deals to v; 32 bytes each."""
-    names = (u.encode("ascii"), v.encode("ascii"))
     return (
-        digest("secagg/1/com-b", sid, *names, share_b),
-        digest("secagg/1/com-s", sid, *names, share_s),
+        share_commitment(SHARE_OF_B, sid, u, v, share_b),
+        share_commitment(SHARE_OF_S, sid, u, v, share_s),
     )
 
 

@@ -17,7 +17,8 @@ from secagg import errors
 from secagg.crypto import kdf
 from secagg.drivers.database import Database, Row
 from secagg.privacy.ledger import Charge
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 _VERSION: Final = 1
 

@@ -24,7 +24,7 @@ _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS joined (
         task TEXT, round_no INTEGER, attempt INTEGER,
         PRIMARY KEY (task, round_no, attempt)) STRICT""",
-    """CREATE TABLE IF NOT EXISTS released (
+    """CREATE TABLE IF NOT EXISTS spent (
         task TEXT, round_no INTEGER, PRIMARY KEY (task, round_no)) STRICT""",
     """CREATE TABLE IF NOT EXISTS head (
         task TEXT PRIMARY KEY, link BLOB NOT NULL) STRICT""",
@@ -80,12 +80,12 @@ class ClientStore(Protocol):
         """
         ...
 
-    def released(self, task_id: str, round_no: int) -> bool:
-        """Return whether shares were released in this round (rule 4.1-8)."""
+    def spent(self, task_id: str, round_no: int) -> bool:
+        """Return whether this round's update is spent (rule 4.1-8)."""
         ...
 
-    def record_released(self, task_id: str, round_no: int) -> None:
-        """Record that shares are about to be released.
+    def record_spent(self, task_id: str, round_no: int) -> None:
+        """Record that this round's update is spent.
 
         Raises:
             StateError: not written.
@@ -123,7 +123,7 @@ class MemoryStore:
     def __init__(self) -> None:
         """Start with nothing."""
         self._joined: dict[str, tuple[int, int]] = {}
-        self._released: set[tuple[str, int]] = set()
+        self._spent: set[tuple[str, int]] = set()
         self._head: dict[str, bytes] = {}
         self._receipts: dict[SessionId, Receipt] = {}
 
@@ -136,13 +136,13 @@ class MemoryStore:
         _require_forward(task_id, self.last_joined(task_id), (round_no, attempt))
         self._joined[task_id] = (round_no, attempt)
 
-    def released(self, task_id: str, round_no: int) -> bool:
-        """Return whether shares were released in this round."""
-        return (task_id, round_no) in self._released
+    def spent(self, task_id: str, round_no: int) -> bool:
+        """Return whether this round's update is spent."""
+        return (task_id, round_no) in self._spent
 
-    def record_released(self, task_id: str, round_no: int) -> None:
-        """Record that shares are about to be released."""
-        self._released.add((task_id, round_no))
+    def record_spent(self, task_id: str, round_no: int) -> None:
+        """Record that this round's update is spent."""
+        self._spent.add((task_id, round_no))
 
     def head(self, task_id: str) -> bytes:
         """Return the head of the task's chain; 32 zero bytes at the start."""
@@ -211,20 +211,20 @@ class SqliteStore:
             "INSERT INTO joined VALUES (?, ?, ?)", task_id, round_no, attempt
         )
 
-    def released(self, task_id: str, round_no: int) -> bool:
-        """Return whether shares were released in this round."""
+    def spent(self, task_id: str, round_no: int) -> bool:
+        """Return whether this round's update is spent."""
         return bool(
             self._database.execute(
-                "SELECT 1 FROM released WHERE task = ? AND round_no = ?",
+                "SELECT 1 FROM spent WHERE task = ? AND round_no = ?",
                 task_id,
                 round_no,
             )
         )
 
-    def record_released(self, task_id: str, round_no: int) -> None:
-        """Record that shares are about to be released."""
+    def record_spent(self, task_id: str, round_no: int) -> None:
+        """Record that this round's update is spent."""
         self._database.execute(
-            "INSERT OR IGNORE INTO released VALUES (?, ?)", task_id, round_no
+            "INSERT OR IGNORE INTO spent VALUES (?, ?)", task_id, round_no
         )
 
     def head(self, task_id: str) -> bytes:

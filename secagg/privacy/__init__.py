@@ -12,8 +12,9 @@ from typing import Final
 
 from secagg import errors
 from secagg.privacy.discrete_gaussian import DiscreteGaussian
-from secagg.privacy.mechanism import Adjacency, Mechanism, NoiseEvent
+from secagg.privacy.mechanism import Mechanism, NoiseEvent
 from secagg.privacy.no_noise import NoNoise
+from secagg.sensitivity import Adjacency
 
 __all__ = ["MECHANISMS", "Adjacency", "Mechanism", "NoiseEvent", "named_mechanism"]
 

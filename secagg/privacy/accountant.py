@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterable
-from fractions import Fraction
 from types import ModuleType
 from typing import Final
 
 from secagg import errors
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 _ORDERS: Final = (
     *(1 + k / 10 for k in range(1, 100)),
@@ -30,46 +29,6 @@ _ORDERS: Final = (
 
 _LIKE_GAUSSIAN: Final = frozenset({"discrete-gaussian"})
 """Mechanisms with the Renyi divergence of the Gaussian of the same multiplier."""
-
-
-def sensitivity_squared(
-    delta_int: int, extra_ranges: Iterable[int], adjacency: Adjacency
-) -> int:
-    """Return Delta^2, the most one member can change the sum by, squared (spec 10-2).
-
-    Replacing a vector by zero changes the sum by the vector; replacing it by another
-    one changes it by at most twice the bound of a vector.
-
-    Args:
-        delta_int: the L2 bound of an integer vector.
-        extra_ranges: high - low of every extra that is released with noise.
-        adjacency: what a member may change.
-    """
-    total = delta_int**2 + sum(extent**2 for extent in extra_ranges)
-    match adjacency:
-        case Adjacency.ZERO_OUT:
-            return total
-        case Adjacency.REPLACE_ONE:
-            return 4 * total
-
-
-def sigma_squared(noise_multiplier: float, sensitivity_squared: int) -> int:
-    """Return ceil(z^2 Delta^2), computed exactly.
-
-    The float z is taken as the rational that it is. Rounding up only adds noise.
-
-    Args:
-        noise_multiplier: z, finite, 0 or more.
-        sensitivity_squared: Delta^2.
-
-    Raises:
-        ParameterError: z is negative, infinite or not a number.
-    """
-    if not (math.isfinite(noise_multiplier) and noise_multiplier >= 0):
-        raise errors.ParameterError(
-            f"noise multiplier = {noise_multiplier} must be finite and 0 or more"
-        )
-    return math.ceil(Fraction(noise_multiplier) ** 2 * sensitivity_squared)
 
 
 def load_library() -> ModuleType:

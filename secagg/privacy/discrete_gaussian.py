@@ -35,11 +35,9 @@ from numpy.typing import NDArray
 
 from secagg import errors
 from secagg.privacy import exponential
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
 from secagg.privacy.words import WordSource
-
-MAX_SIGMA_SQUARED: Final = 2**96 - 1
-"""Then t <= 2^48, and |Y| < t (V + 1) < 2^63 for V < 2^15, all but e^-32768 of them."""
+from secagg.sensitivity import MAX_SIGMA_SQUARED, Adjacency
 
 _WORDS: Final = 4
 """Words per candidate."""
@@ -84,6 +82,7 @@ class DiscreteGaussian:
         Raises:
             ParameterError: a value is outside its range.
         """
+        # Then t <= 2^48, and |Y| < t (V + 1) < 2^63 for V < 2^15: all but e^-32768.
         if not 1 <= sigma_squared <= MAX_SIGMA_SQUARED:
             raise errors.ParameterError(
                 f"sigma_squared = {sigma_squared} is outside 1..2^96-1"

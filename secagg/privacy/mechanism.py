@@ -6,7 +6,6 @@ noise is made. Meanings never change; an accountant refuses what it does not kno
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,15 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-
-class Adjacency(enum.StrEnum):
-    """Which two runs must look alike. Who took part is public in both (spec 10)."""
-
-    ZERO_OUT = "zero-out"
-    """One member's vector is replaced by zero."""
-
-    REPLACE_ONE = "replace-one"
-    """One member's vector is replaced by another one."""
+from secagg.sensitivity import Adjacency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import errors
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 _PIECE: Final = 1 << 16
 

@@ -24,7 +24,7 @@ class Standing:
         policy: its own floors.
         last_joined: the last (round_no, attempt) it joined in the task.
         head: the head of the task's chain, 32 bytes.
-        released: whether it released shares in the Manifest's round.
+        spent: whether it stated a root or released a share in the Manifest's round.
     """
 
     me: PeerId
@@ -32,7 +32,7 @@ class Standing:
     policy: Policy
     last_joined: tuple[int, int]
     head: bytes
-    released: bool
+    spent: bool
 
 
 def client_join(
@@ -65,8 +65,8 @@ def client_join(
     )
     errors.require(
         "4.1-8",
-        not standing.released,
-        f"round {manifest.round_no} already released shares: train for the next one",
+        not standing.spent,
+        f"the update of round {manifest.round_no} is spent: train for the next one",
     )
     return params
 

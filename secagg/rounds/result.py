@@ -15,7 +15,7 @@ from secagg.messages import (
     Result,
 )
 from secagg.names import PeerId
-from secagg.params import quorum
+from secagg.params import Parameters
 from secagg.roster import Roster
 from secagg.rounds.consistency import check_certificate
 from secagg.rounds.manifest import check_members
@@ -61,6 +61,7 @@ def next_link(
         RemoteProtocolError: rule 4.8-4 and those of the parts.
     """
     members = len(roster.members)
+    errors.require("4.8-4", aggregator in roster.aggregators, f"{aggregator} is none")
     public = roster.member(aggregator).key
     manifest_env = codec.decode_envelope(past.manifest, members=members)
     sid = transcript.session_id(manifest_env.body)
@@ -78,7 +79,9 @@ def next_link(
         and manifest_env.sender == result_env.sender == aggregator,
         "a past round does not follow this client's head: the history was forked",
     )
-    voters = [member.peer for member in manifest.members]
+    params = Parameters.of(manifest)
+    summed = set(result.u3) <= set(params.members) and len(result.u3) >= params.floor
+    errors.require("4.8-4", summed, f"|U3| = {len(result.u3)} is below {params.floor}")
     certificate = codec.decode_body("Certificate", past.certificate, members=members)
     if not isinstance(certificate, Certificate):
         raise errors.RemoteProtocolError("4.8-4", "a link without its Certificate")
@@ -86,8 +89,8 @@ def next_link(
         certificate,
         h3=past.h3,
         sid=sid,
-        voters=voters,
-        quorum=quorum(len(voters), manifest.corruption_bound),
+        voters=params.members,
+        quorum=params.q,
         roster=roster,
         aggregator=aggregator,
     )

@@ -67,17 +67,15 @@ def server_accept(message: Unmasking, *, holder: PeerId, dealings: Dealings) -> 
 def _check_share(
     share: bytes, dealer: PeerId, holder: PeerId, place: int, dealings: Dealings
 ) -> None:
-    com_b, com_s = transcript.share_commitments(
-        dealings.sid, dealer, holder, share, share
-    )
     entry = dealings.dealt[dealer].entries[place]
     if dealer in dealings.u3:
-        matched = hmac.compare_digest(com_b, entry.com_b)
+        kind, committed = transcript.SHARE_OF_B, entry.com_b
     else:
-        matched = hmac.compare_digest(com_s, entry.com_s)
+        kind, committed = transcript.SHARE_OF_S, entry.com_s
+    found = transcript.share_commitment(kind, dealings.sid, dealer, holder, share)
     errors.require(
         "4.7-2",
-        matched,
+        hmac.compare_digest(found, committed),
         f"the share of {dealer}'s secret that {holder} sent is not the committed one",
         [holder],
     )
@@ -110,12 +108,12 @@ def server_open(
     )
     params, sid, u3 = dealings.params, dealings.sid, dealings.u3
     weights = _Weights(params)
+    x_of = {u: x for x, u in enumerate(params.members, start=1)}
     b_seeds: dict[PeerId, bytes] = {}
     pair_seeds: dict[tuple[PeerId, PeerId], bytes] = {}
     for index, v in enumerate(dealings.u2):
         held = {
-            params.x_of(holder): release.shares[index]
-            for holder, release in releases.items()
+            x_of[holder]: release.shares[index] for holder, release in releases.items()
         }
         points = sorted((x, y) for x, y in held.items() if y is not None)[: params.t]
         secret = weights.rebuild(points)

@@ -113,7 +113,7 @@ def test_what_is_remembered_from_disk_is_respected() -> None:
     for memory, rule in (
         (TaskMemory(last_joined=(1, 1)), "4.1-6"),
         (TaskMemory(head=blob(1)), "4.1-7"),
-        (TaskMemory(released_round=1), "4.1-8"),
+        (TaskMemory(spent_round=1), "4.1-8"),
     ):
         again = Client(
             identity=world.consortium.silos[ME],
@@ -156,14 +156,34 @@ def test_a_refused_further_manifest_does_not_end_the_session_at_hand() -> None:
     assert_completed(world, ALL)
 
 
-def test_a_further_manifest_before_the_release_ends_the_session_at_hand() -> None:
-    world = scene().started().until("consistency")
+def test_a_further_manifest_before_a_root_ends_the_session_at_hand() -> None:
+    world = scene().started().until("masked_input")
     envelope, sid = manifest_of(world, attempt=2)
-    old = world.waiting("InputList", ME)[0].envelope
+    old = world.waiting("DealerList", ME)[0].envelope
     assert kinds(tell(world, envelope)) == ["PersistJoined", "Joined", "Send"]
     assert world.clients[ME].sid == sid
-    ignored = events.Ignored(peer=AGGREGATOR, type="InputList", rule="8-6")
+    ignored = events.Ignored(peer=AGGREGATOR, type="DealerList", rule="8-6")
     assert tell(world, old) == [ignored]
+
+
+def test_4_1_8_once_a_root_is_stated_no_other_attempt_gets_the_update() -> None:
+    world = scene().started().until("consistency")
+    sid = world.clients[ME].sid
+    envelope, _ = manifest_of(world, attempt=2)
+    before = world.clients[ME].phase
+    ignored = events.Ignored(peer=AGGREGATOR, type="Manifest", rule="3.4-6")
+    assert tell(world, envelope) == [ignored]
+    assert (world.clients[ME].phase, world.clients[ME].sid) == (before, sid)
+
+
+def test_4_1_8_holds_after_an_abort_too() -> None:
+    world = scene().started().until("consistency")
+    abort = msg.Abort(rule="4.6-4", detail="", missing=())
+    tell(world, signed(world, abort, world.server.sid))
+    envelope, _ = manifest_of(world, attempt=2)
+    ignored = events.Ignored(peer=AGGREGATOR, type="Manifest", rule="3.4-6")
+    assert tell(world, envelope) == [ignored]
+    assert world.clients[ME].sid is None
 
 
 def test_3_4_1_a_sid_that_is_not_the_manifests_hash_is_refused() -> None:
@@ -215,11 +235,11 @@ def test_a_session_says_one_thing_a_round_and_ends_idle() -> None:
         assert (client.outbox, client.transcript) == ((), None)
 
 
-def test_the_release_is_durable_before_the_shares_go_out() -> None:
+def test_the_update_is_spent_durably_before_root_and_shares_go_out() -> None:
     world = scene()
     world.run()
-    last = [kinds(e) for _, e in world.clients[ME].log if "PersistReleased" in kinds(e)]
-    assert last == [["PersistReleased", "Send"]]
+    marks = [kinds(e) for _, e in world.clients[ME].log if "PersistSpent" in kinds(e)]
+    assert marks == [["PersistSpent", "Send"]] * 2
 
 
 def test_the_head_is_durable_before_the_session_is_reported() -> None:
@@ -345,7 +365,7 @@ def test_3_4_2_a_type_the_spec_does_not_have_is_refused() -> None:
 @pytest.mark.parametrize(
     "phase", ["share_keys", "masked_input", "unmasking", "opening"]
 )
-def test_an_abort_keeps_the_update_before_a_release_and_up_to_the_third_attempt(
+def test_an_abort_keeps_the_update_before_a_root_and_up_to_the_third_attempt(
     phase, attempt
 ) -> None:
     world = scene().next_session(attempt=attempt)
@@ -355,8 +375,8 @@ def test_an_abort_keeps_the_update_before_a_release_and_up_to_the_third_attempt(
     effects = tell(world, signed(world, abort, world.server.sid))
     end = effects[-1]
     assert isinstance(end, events.Aborted)
-    released = phase == "opening"
-    assert end.retry == (attempt < 3 and not released)
+    spent = phase in {"unmasking", "opening"}
+    assert end.retry == (attempt < 3 and not spent)
     assert (end.code, end.missing) == ("4.6-4", silos(1))
     client = world.clients[ME]
     assert client.phase == ("ready" if end.retry else "idle")

@@ -8,6 +8,7 @@ from secagg.client_state import (
     Acked,
     Advertised,
     Dealt,
+    Released,
     Shared,
     TaskMemory,
     Voted,
@@ -22,7 +23,10 @@ from tests.samples import blob, sound_manifest
 P = Parties()
 ME = silo(2)
 FIRST = Advertised(
-    party=P.party(ME),
+    me=ME,
+    sid=P.sid,
+    params=P.party(ME).params,
+    keys=P.keys[ME],
     manifest=sound_manifest(),
     advert=P.adverts[ME],
     seen={"Manifest": blob(1)},
@@ -32,6 +36,7 @@ SHARED = grow(FIRST, Shared, book=P.book, own=P.dealt[ME][1])
 ACKED = grow(SHARED, Acked, held=P.held[ME])
 DEALT = grow(ACKED, Dealt, u2=P.members, h2=blob(2), root=None)
 VOTED = grow(DEALT, Voted, u3=P.members, h3=blob(3))
+RELEASED = grow(VOTED, Released, u1=P.book.u1)
 STATES = [FIRST, SHARED, ACKED, DEALT, VOTED]
 
 
@@ -59,10 +64,15 @@ def test_every_transcript_is_kept_to_the_end() -> None:
     assert found == [P.sid, P.book.h1, blob(2), blob(3)]
 
 
+def test_after_the_release_no_secret_is_left() -> None:
+    known = {item.name for item in fields(RELEASED)}
+    assert not known & {"keys", "own", "held", "book"}
+    assert transcript_of(RELEASED) == blob(3)
+    assert RELEASED.u3 == VOTED.u3
+
+
 def test_a_task_without_a_past_starts_at_nothing() -> None:
-    assert TaskMemory() == TaskMemory(
-        last_joined=(0, 0), head=bytes(32), released_round=0
-    )
+    assert TaskMemory() == TaskMemory(last_joined=(0, 0), head=bytes(32), spent_round=0)
 
 
 def test_no_state_shows_a_share_or_a_key() -> None:

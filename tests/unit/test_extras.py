@@ -10,7 +10,7 @@ from secagg.messages import Extra
 from secagg.names import VectorSum
 from tests.samples import parameters
 
-EDGE = 1 << 62
+EDGE = 1 << 59
 
 
 def params(*ranges, n=5):

@@ -161,7 +161,7 @@ def test_2_2_4_refuses_ill_named_repeated_or_boundless_extras(extras) -> None:
     [
         [extra(f"e{i}") for i in range(64)],
         [extra("e" * 32), extra("a_0")],
-        [extra(low=-EDGE, high=EDGE)],
+        [extra(low=-EDGE // 4, high=EDGE // 4)],
         [extra(low=5, high=5)],
     ],
 )
@@ -170,6 +170,12 @@ def test_2_2_4_allows_extras_at_their_limits(extras) -> None:
 
 
 # --- the field (2.2-5)
+
+
+@pytest.mark.parametrize("low", [-EDGE // 4 - 1, -EDGE])
+def test_2_2_5_refuses_an_extra_whose_sum_may_pass_two_to_the_62(low) -> None:
+    assert refused_rule(of, extras=(extra(low=low, high=0),)) == "2.2-5"
+
 
 LARGEST = (field.prime(32) - 1) // 2 // (2**23 - 1)
 

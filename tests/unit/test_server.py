@@ -315,13 +315,13 @@ def test_a_missed_floor_aborts_names_the_missing_and_tells_all_that_are_left() -
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
 @pytest.mark.parametrize("phase", range(6))
-def test_another_attempt_is_allowed_before_unmasking_and_up_to_the_third(
+def test_another_attempt_is_allowed_before_a_root_and_up_to_the_third(
     phase, attempt
 ) -> None:
     world = scene(silent={1: phase, 3: phase}).next_session(attempt=attempt)
     end = world.run()
     assert isinstance(end, events.Aborted)
-    assert end.retry == (phase < 5 and attempt < 3)
+    assert end.retry == (phase < 3 and attempt < 3)
 
 
 @pytest.mark.parametrize("phase", [phase.value for phase in ORDER[:6]])

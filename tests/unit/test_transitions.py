@@ -44,9 +44,9 @@ def test_but_for_a_manifest_each_phase_takes_one_message_of_the_aggregator() -> 
     assert all(len(row) <= 1 for row in later.values())
 
 
-def test_a_manifest_is_taken_in_every_phase_before_a_release_but_idle() -> None:
+def test_a_manifest_is_taken_in_every_phase_before_a_root_but_idle() -> None:
     takes = {phase for phase, row in CLIENT.items() if "Manifest" in row}
-    assert takes == set(C) - {C.IDLE, C.RELEASED}
+    assert takes == set(C) - {C.IDLE, C.MASKED, C.RELEASED}
 
 
 def test_an_input_may_be_made_ready_only_outside_a_session_that_may_go_on() -> None:

@@ -9,7 +9,8 @@ import pytest
 from secagg import errors
 from secagg.drivers.ledger_store import SqliteLedgerStore
 from secagg.privacy.ledger import Budget, BudgetLedger, Charge
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 DELTA = 1e-5
 
@@ -80,7 +81,8 @@ def test_a_charge_outlives_a_process_that_is_killed_after_it(path):
 import os, signal, pathlib
 from secagg.drivers.ledger_store import SqliteLedgerStore
 from secagg.privacy.ledger import Budget, BudgetLedger
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 event = NoiseEvent(mechanism="none", noise_multiplier=0.0, sensitivity_squared=7,
                    adjacency=Adjacency.ZERO_OUT)
 store = SqliteLedgerStore(pathlib.Path({str(path)!r}))

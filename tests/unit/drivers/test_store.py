@@ -46,7 +46,7 @@ def as_stores(memory: MemoryStore, durable: SqliteStore) -> list[ClientStore]:
 
 def test_at_the_start_nothing_is_joined_released_or_received(store) -> None:
     assert store.last_joined("icu") == (0, 0)
-    assert not store.released("icu", 1)
+    assert not store.spent("icu", 1)
     assert store.head("icu") == bytes(32)
     assert store.receipts("icu") == ()
 
@@ -80,19 +80,19 @@ def test_a_refusal_to_go_back_names_both_rounds_and_the_remedy(store) -> None:
 
 def test_tasks_do_not_mix(store) -> None:
     store.record_joined("icu", 4, 2)
-    store.record_released("icu", 4)
+    store.record_spent("icu", 4)
     store.record_head("icu", b"h" * 32)
     store.record_receipt(RECEIPT)
     assert store.last_joined("ward") == (0, 0)
-    assert not store.released("ward", 4)
+    assert not store.spent("ward", 4)
     assert store.head("ward") == bytes(32)
     assert store.receipts("ward") == ()
 
 
 def test_a_release_is_remembered_for_its_round_alone(store) -> None:
-    store.record_released("icu", 4)
-    store.record_released("icu", 4)
-    assert [store.released("icu", r) for r in (3, 4, 5)] == [False, True, False]
+    store.record_spent("icu", 4)
+    store.record_spent("icu", 4)
+    assert [store.spent("icu", r) for r in (3, 4, 5)] == [False, True, False]
 
 
 # --- chain and receipts
@@ -146,7 +146,7 @@ TASKS = st.sampled_from(["icu", "ward"])
 ROUNDS = st.integers(1, 4)
 STEPS = st.one_of(
     st.tuples(st.just("record_joined"), TASKS, ROUNDS, st.integers(1, 3)),
-    st.tuples(st.just("record_released"), TASKS, ROUNDS),
+    st.tuples(st.just("record_spent"), TASKS, ROUNDS),
     st.tuples(st.just("record_head"), TASKS, st.binary(min_size=31, max_size=32)),
 )
 
@@ -164,7 +164,7 @@ def seen(store):
     return [
         (
             store.last_joined(task),
-            [store.released(task, round_no) for round_no in range(6)],
+            [store.spent(task, round_no) for round_no in range(6)],
             store.head(task),
         )
         for task in ("icu", "ward")
@@ -186,12 +186,12 @@ def test_both_kinds_answer_alike(tmp_path_factory, steps) -> None:
 def test_everything_is_there_when_the_directory_is_opened_again(tmp_path) -> None:
     with SqliteStore(tmp_path) as store:
         store.record_joined("icu", 3, 2)
-        store.record_released("icu", 3)
+        store.record_spent("icu", 3)
         store.record_head("icu", b"h" * 32)
         store.record_receipt(RECEIPT)
     with SqliteStore(tmp_path) as store:
         assert store.last_joined("icu") == (3, 2)
-        assert store.released("icu", 3)
+        assert store.spent("icu", 3)
         assert store.head("icu") == b"h" * 32
         assert store.receipts("icu") == (RECEIPT,)
 

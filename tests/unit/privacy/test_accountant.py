@@ -2,15 +2,14 @@
 
 import math
 import sys
-from fractions import Fraction
 
 import mpmath
 import pytest
 
 from secagg import errors
-from secagg.privacy import accountant
 from secagg.privacy.accountant import Accountant
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 DELTA = 1e-5
 
@@ -151,30 +150,3 @@ def test_a_missing_library_is_refused_by_naming_the_extra(monkeypatch):
 def test_releases_without_noise_need_no_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "dp_accounting", None)
     assert composed(event(0.0, mechanism="none")).epsilon(DELTA) == math.inf
-
-
-def test_zero_out_sensitivity_is_the_vector_and_the_extras():
-    found = accountant.sensitivity_squared(100, [3, 4], Adjacency.ZERO_OUT)
-    assert found == 100**2 + 3**2 + 4**2
-
-
-def test_replacing_one_doubles_the_sensitivity():
-    assert accountant.sensitivity_squared(100, [7], Adjacency.REPLACE_ONE) == 4 * 10_049
-
-
-def test_sensitivity_is_exact_beyond_64_bits():
-    found = accountant.sensitivity_squared(2**40 + 1, [], Adjacency.ZERO_OUT)
-    assert found == 2**80 + 2**41 + 1
-
-
-@pytest.mark.parametrize("z", [0.1, 1.0, 1 / 3, 3.73, 2.0**20 + 2.0**-30])
-def test_sigma_squared_is_the_least_integer_that_is_enough(z):
-    delta_squared = 2**50 + 12_345
-    found = accountant.sigma_squared(z, delta_squared)
-    assert found - 1 < Fraction(z) ** 2 * delta_squared <= found
-
-
-@pytest.mark.parametrize("z", [-0.5, math.inf, math.nan])
-def test_sigma_squared_of_no_multiplier_is_refused(z):
-    with pytest.raises(errors.ParameterError, match="noise multiplier"):
-        accountant.sigma_squared(z, 100)

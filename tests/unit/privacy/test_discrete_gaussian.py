@@ -11,8 +11,8 @@ import pytest
 from secagg import errors
 from secagg.privacy import discrete_gaussian, exponential
 from secagg.privacy.discrete_gaussian import DiscreteGaussian
-from secagg.privacy.mechanism import Adjacency
 from secagg.privacy.words import WordSource
+from secagg.sensitivity import Adjacency
 
 KEY = bytes(range(32))
 

@@ -16,7 +16,8 @@ from secagg.privacy.ledger import (
     Charge,
     MemoryLedgerStore,
 )
-from secagg.privacy.mechanism import Adjacency, NoiseEvent
+from secagg.privacy.mechanism import NoiseEvent
+from secagg.sensitivity import Adjacency
 
 DELTA = 1e-5
 BUDGETS = {

@@ -3,7 +3,7 @@
 import pytest
 
 from secagg import errors, privacy
-from secagg.privacy.mechanism import Adjacency
+from secagg.sensitivity import Adjacency
 
 
 def test_the_mechanisms_are_these():

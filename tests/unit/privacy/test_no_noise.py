@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from secagg import errors
-from secagg.privacy.mechanism import Adjacency
 from secagg.privacy.no_noise import NoNoise
+from secagg.sensitivity import Adjacency
 
 
 @pytest.mark.parametrize("length", [0, 1, 65_536, 65_537, 200_000])

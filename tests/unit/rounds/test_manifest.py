@@ -22,7 +22,7 @@ STANDING = Standing(
     policy=Policy(),
     last_joined=(3, 1),
     head=blob(7),
-    released=False,
+    spent=False,
 )
 
 
@@ -120,8 +120,8 @@ def test_4_1_7_refuses_a_link_that_is_not_this_clients_head() -> None:
     assert refused_rule(join, head=bytes(32)) == "4.1-7"
 
 
-def test_4_1_8_refuses_an_attempt_of_a_round_in_which_shares_were_released() -> None:
-    assert refused_rule(join, released=True) == "4.1-8"
+def test_4_1_8_refuses_an_attempt_of_a_round_whose_update_is_spent() -> None:
+    assert refused_rule(join, spent=True) == "4.1-8"
 
 
 def test_the_ranges_of_2_2_are_checked_too() -> None:

@@ -1,0 +1,31 @@
+"""A clock that stands still until the test moves it."""
+
+import asyncio
+
+
+class FakeClock:
+    """Time stands still; deadlines pass when the test says so, back-offs at once."""
+
+    def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
+        self.time_ms = now_ms
+        self._pending: list[asyncio.Event] = []
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+    def seconds(self) -> float:
+        return self.time_ms / 1000
+
+    async def deadline(self, seconds: float) -> None:
+        passed = asyncio.Event()
+        self._pending.append(passed)
+        await passed.wait()
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    def expire(self) -> None:
+        """Let every deadline that is set now pass."""
+        pending, self._pending = self._pending, []
+        for passed in pending:
+            passed.set()

@@ -1,0 +1,200 @@
+"""What a driver reports while it works: small frozen events for logs and progress bars.
+
+The library writes no log. An observer is called with one of these, in order, from the
+event loop; it must return at once. Names and counts only, never contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from secagg.messages import RoundOpen
+from secagg.names import PeerId, SessionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connected:
+    """A connection was proved on both sides."""
+
+    peer: PeerId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnected:
+    """A proved connection ended; silo: it will be dialled again."""
+
+    peer: PeerId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed:
+    """Silo: no connection yet; the next attempt follows in `retry_seconds`."""
+
+    reason: str
+    retry_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerRefused:
+    """Aggregator: a connection was not accepted, or closed for a breach of `rule`."""
+
+    peer: PeerId | None
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundOpened:
+    """A round is open: train on its model, then say Ready."""
+
+    round: RoundOpen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerReady:
+    """Aggregator: `peer` is ready; these are still waited for."""
+
+    peer: PeerId
+    waiting_for: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundLate:
+    """Aggregator: too few are ready at the deadline; it waits for `needed` more."""
+
+    ready: tuple[PeerId, ...]
+    needed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBegan:
+    """A session opened (aggregator) or was joined (silo)."""
+
+    sid: SessionId
+    round_no: int
+    attempt: int
+    members: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResumed:
+    """Aggregator: a session goes on from the journal, in `phase`."""
+
+    sid: SessionId
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseReached:
+    """The machine moved to `phase`."""
+
+    sid: SessionId | None
+    phase: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """Aggregator: an answer of `peer` was accepted; the phase waits for these yet."""
+
+    sid: SessionId
+    peer: PeerId
+    waiting_for: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """Silo: so much of the masked input was handed over."""
+
+    sid: SessionId
+    sent_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkStored:
+    """Aggregator: so many chunks of `peer` are stored."""
+
+    sid: SessionId
+    peer: PeerId
+    chunks: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Silo: so much of a blob came in."""
+
+    hash: bytes
+    received_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageIgnored:
+    """A message changed nothing, by `rule`."""
+
+    peer: PeerId
+    type: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDropped:
+    """Aggregator: `peer` is out of the session."""
+
+    sid: SessionId
+    peer: PeerId
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAborted:
+    """The session ended without a sum; `retry`: another attempt may follow."""
+
+    sid: SessionId
+    code: str
+    detail: str
+    retry: bool
+    missing: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCompleted:
+    """The session has its Result."""
+
+    sid: SessionId
+    status: str
+    u3: tuple[PeerId, ...]
+
+
+Progress = (
+    Connected
+    | Disconnected
+    | DialFailed
+    | PeerRefused
+    | RoundOpened
+    | PeerReady
+    | RoundLate
+    | SessionBegan
+    | SessionResumed
+    | PhaseReached
+    | Answered
+    | Uploaded
+    | ChunkStored
+    | Fetched
+    | MessageIgnored
+    | PeerDropped
+    | SessionAborted
+    | SessionCompleted
+)
+
+Observer: TypeAlias = Callable[[Progress], None]
+
+
+def unobserved(progress: Progress) -> None:
+    """Take no notice."""
+    del progress

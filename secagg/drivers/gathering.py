@@ -1,0 +1,88 @@
+"""Gathering: who has trained and is ready for the session of a round (spec 4, 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from secagg.drivers import progress
+from secagg.drivers.clock import Clock
+from secagg.drivers.progress import Observer
+from secagg.messages import Ready
+from secagg.names import PeerId
+
+
+class Gathering:
+    """The Ready of one round, the newest of each silo."""
+
+    def __init__(self, observer: Observer) -> None:
+        """Begin with nobody."""
+        self.ready: dict[PeerId, bytes] = {}
+        self._observer = observer
+        self._expected: frozenset[PeerId] = frozenset()
+        self._changed = asyncio.Event()
+
+    def add(self, peer: PeerId, ready: Ready) -> None:
+        """Note that a silo is ready; a new process has a new nonce and replaces it."""
+        self.ready[peer] = ready.ready_nonce
+        waiting = tuple(sorted(self._expected - set(self.ready)))
+        self._observer(progress.PeerReady(peer=peer, waiting_for=waiting))
+        self._changed.set()
+
+    def remove(self, peers: Collection[PeerId]) -> None:
+        """Forget those that were silent or are blamed; they may say Ready again."""
+        for peer in peers:
+            self.ready.pop(peer, None)
+
+    async def wait(
+        self,
+        *,
+        expected: frozenset[PeerId],
+        least: int,
+        clock: Clock,
+        seconds: float,
+        patient: bool,
+    ) -> bool:
+        """Wait for all expected, or at the deadline for at least so many.
+
+        Args:
+            expected: whose Ready ends the wait at once.
+            least: how few may go on at the deadline.
+            clock: whose deadline it is.
+            seconds: until the deadline.
+            patient: whether to go on waiting for `least` after the deadline.
+
+        Returns:
+            Whether there are enough.
+        """
+        self._expected = expected
+        timer = asyncio.create_task(clock.deadline(seconds))
+        try:
+            while not self._enough(expected, least):
+                if timer.done():
+                    break
+                await self._change(timer)
+            return await self._late(least) if patient else len(self.ready) >= least
+        finally:
+            timer.cancel()
+
+    def _enough(self, expected: frozenset[PeerId], least: int) -> bool:
+        return expected <= set(self.ready) and len(self.ready) >= least
+
+    async def _late(self, least: int) -> bool:
+        if len(self.ready) < least:
+            ready = tuple(sorted(self.ready))
+            needed = least - len(ready)
+            self._observer(progress.RoundLate(ready=ready, needed=needed))
+        while len(self.ready) < least:
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
+    async def _change(self, timer: asyncio.Task[None]) -> None:
+        self._changed.clear()
+        changed = asyncio.create_task(self._changed.wait())
+        try:
+            await asyncio.wait({timer, changed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()

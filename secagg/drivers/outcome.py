@@ -1,0 +1,214 @@
+"""What a round came to, for either side's operator: who was in it, who not, and why.
+
+Also the step both sides take alike: from a Result and the vector it names to the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from secagg import events
+from secagg.messages import Manifest, Result
+from secagg.names import Mean, PeerId, SessionId, VectorSum
+from secagg.params import WEIGHT, Parameters
+from secagg.quantize import ErrorBound, dequantize
+
+SILENT = "silent until the deadline"
+
+_LOST_IN = {
+    "u1": "advertise_keys",
+    "u2": "share_keys",
+    "u3": "masked_input",
+    "u4": "consistency",
+    "u5": "unmasking",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A session of the round that ended without a sum."""
+
+    sid: SessionId
+    attempt: int
+    code: str
+    detail: str
+    missing: tuple[PeerId, ...]
+    culprits: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Bytes of frames of one peer, in a round."""
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """In which round a member was lost, and why."""
+
+    round: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundOutcome:
+    """What came out of one round.
+
+    Attributes:
+        task_id: the task.
+        round_no: its round.
+        sid: the session that gave the Result.
+        model_hash: the model of the round.
+        result: as everybody got it.
+        mean: over U3, shape (m,); None when discarded.
+        sum: the released integer sum, noise included, shape (m,); None when discarded.
+        extras: the sum of each extra by name.
+        sets: ``u0`` to ``u5``.
+        lost: members that are not in U5 or not in U3: where they were lost, and why.
+        late: silos that were ready too late for the session.
+        error: bound on the error of the mean, noise aside; None when discarded.
+        durations: seconds from a phase's start to its end, by phase.
+        traffic: bytes by peer, within the round.
+        attempts: the sessions before that ended without a sum.
+        link: the task's new head.
+    """
+
+    task_id: str
+    round_no: int
+    sid: SessionId
+    model_hash: bytes
+    result: Result
+    mean: Mean | None = field(repr=False)
+    sum: VectorSum | None = field(repr=False)
+    extras: Mapping[str, int]
+    sets: Mapping[str, tuple[PeerId, ...]]
+    lost: Mapping[PeerId, Loss]
+    late: tuple[PeerId, ...]
+    error: ErrorBound | None
+    durations: Mapping[str, float]
+    traffic: Mapping[PeerId, Traffic]
+    attempts: tuple[Attempt, ...]
+    link: bytes
+
+    @property
+    def released(self) -> bool:
+        """Whether there is a mean; else the sum was discarded by its verdicts."""
+        return self.result.vector is not None
+
+    @property
+    def epsilon(self) -> float | None:
+        """What the task has spent, this round included; None without noise."""
+        return self.result.epsilon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """What a silo knows of the last round it took part in.
+
+    Attributes:
+        task_id: the task.
+        round_no: its round.
+        sid: the session that gave the Result.
+        included: whether this silo's own input is in the sum.
+        sets: ``u0`` to ``u3``.
+        result: as the aggregator signed it: verdicts, noise, extras, epsilon.
+        error: bound on the error of the mean, noise aside; None when discarded.
+        attempts: sessions of the round that ended without a sum, and by which rule.
+        link: the new head of the task's chain.
+    """
+
+    task_id: str
+    round_no: int
+    sid: SessionId
+    included: bool
+    sets: Mapping[str, tuple[PeerId, ...]]
+    result: Result
+    error: ErrorBound | None
+    attempts: tuple[Attempt, ...]
+    link: bytes
+
+    @classmethod
+    def of(
+        cls,
+        completed: events.Completed,
+        params: Parameters,
+        attempts: tuple[Attempt, ...],
+    ) -> Self:
+        """Return the record of a session that has its Result."""
+        result = completed.result
+        return cls(
+            task_id=completed.manifest.task_id,
+            round_no=completed.manifest.round_no,
+            sid=completed.sid,
+            included=completed.included,
+            sets=completed.sets,
+            result=result,
+            error=None if result.vector is None else error_of(result, params),
+            attempts=attempts,
+            link=completed.link,
+        )
+
+
+def mean_of(result: Result, total: VectorSum, params: Parameters) -> Mean:
+    """Return the mean over U3 of a released sum (spec 5).
+
+    Noise may bring the weight sum to 0 or below, where no mean is defined: it is taken
+    as 1 then, the least that one member can weigh.
+
+    Args:
+        result: names U3 and the sums of the extras.
+        total: the released integer sum, shape (m,).
+        params: the session's.
+    """
+    return Mean(dequantize(total, params.scale.s, _divisor(result, params)))
+
+
+def error_of(result: Result, params: Parameters) -> ErrorBound:
+    """Return how far the mean may be from that of the clipped updates (spec 5).
+
+    A weighted mean has the bound of a uniform one, stretched by w_max |U3| / W.
+    """
+    bound = params.scale.error_bound(len(result.u3))
+    stretch = len(result.u3) / _divisor(result, params)
+    return ErrorBound(bound.worst * stretch, bound.deviation * stretch)
+
+
+def _divisor(result: Result, params: Parameters) -> float:
+    if params.weighting == "uniform":
+        return len(result.u3)
+    return max(1, dict(result.extras)[WEIGHT]) / params.max_weight
+
+
+def losses(
+    sets: Mapping[str, tuple[PeerId, ...]], dropped: Mapping[PeerId, str]
+) -> dict[PeerId, Loss]:
+    """Return where each member fell out first.
+
+    Args:
+        sets: ``u0`` to ``u5``; one that was not fixed is empty.
+        dropped: why, for those that broke a rule or left.
+    """
+    fixed = [name for name in _LOST_IN if sets.get(name)]
+    lost: dict[PeerId, Loss] = {}
+    for peer in sets["u0"]:
+        missed = next((name for name in fixed if peer not in sets[name]), None)
+        if missed is not None:
+            reason = dropped.get(peer, SILENT)
+            lost[peer] = Loss(round=_LOST_IN[missed], reason=reason)
+    return lost
+
+
+def failed_attempt(aborted: events.Aborted, manifest: Manifest) -> Attempt:
+    """Return the record of a session that ended without a sum."""
+    return Attempt(
+        sid=aborted.sid,
+        attempt=manifest.attempt,
+        code=aborted.code,
+        detail=aborted.detail,
+        missing=aborted.missing,
+        culprits=aborted.culprits,
+    )

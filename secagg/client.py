@@ -8,22 +8,17 @@ what a refusal itself does: tell the aggregator, drop the session's secrets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from secagg import codec, errors, events
 from secagg import messages as msg
+from secagg.client_moves import Moves, Step
 from secagg.client_state import (
-    Acked,
-    Advertised,
     Dealt,
-    Released,
     Session,
-    Shared,
     TaskMemory,
-    Voted,
-    grow,
     transcript_of,
 )
 from secagg.crypto import transcript
@@ -31,21 +26,13 @@ from secagg.entropy import Entropy
 from secagg.events import ClientEffect, ClientEvent
 from secagg.identity import Identity
 from secagg.names import PeerId, SessionId
-from secagg.params import Parameters
 from secagg.policy import Policy
 from secagg.roster import Roster
 from secagg.rounds import (
-    advertise_keys,
-    consistency,
     manifest,
-    masked_input,
-    result,
-    share_ack,
-    share_keys,
-    unmasking,
 )
 from secagg.rounds.manifest import MAX_ATTEMPTS
-from secagg.signing import check_route, envelope_hash, open_envelope, seal
+from secagg.signing import check_route, envelope_hash, open_envelope
 from secagg.transitions import CLIENT, ClientPhase
 
 _ANSWERS = {
@@ -56,15 +43,6 @@ _ANSWERS = {
     "Certificate": "Unmasking",
 }
 """What a message is answered with, again when it is repeated (rule 3.4-6)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a move leads to: the next phase, the state in it, and the effects."""
-
-    phase: ClientPhase
-    session: Session | None
-    effects: list[ClientEffect]
 
 
 class Client:
@@ -95,6 +73,9 @@ class Client:
         self._policy = policy
         self._entropy = entropy
         self._aggregator = aggregator
+        self._moves = Moves(
+            identity=identity, roster=roster, entropy=entropy, aggregator=aggregator
+        )
         self._memory = dict(memory or {})
         self._phase = ClientPhase.IDLE
         self._ready: msg.Ready | None = None
@@ -164,11 +145,8 @@ class Client:
     def _head_advanced(self, task_id: str, head: bytes) -> list[ClientEffect]:
         if self._session is not None:
             raise errors.LocalProtocolError("a session is running: it moves the head")
-        return self._new_head(task_id, head)
-
-    def _new_head(self, task_id: str, head: bytes) -> list[ClientEffect]:
-        self._memory[task_id] = replace(self._remembered(task_id), head=head)
-        return [events.PersistHead(task_id=task_id, head=head)]
+        moved = events.PersistHead(task_id=task_id, head=head)
+        return self._store(Step(self._phase, None, [moved]))
 
     def _remembered(self, task_id: str) -> TaskMemory:
         return self._memory.get(task_id, TaskMemory())
@@ -179,9 +157,7 @@ class Client:
             return []
         if self._phase is not ClientPhase.MASKING or not isinstance(session, Dealt):
             return []
-        stated = msg.MaskedInput(root=event.root)
-        rooted = replace(session, root=event.root)
-        return self._store(self._spend(ClientPhase.MASKED, rooted, stated))
+        return self._store(self._moves.state_root(session, event.root))
 
     # --- the aggregator's messages ------------------------------------------
 
@@ -195,13 +171,14 @@ class Client:
         seen = envelope_hash(envelope)
         if session.seen.get(envelope.type) == seen:
             answer = _ANSWERS.get(envelope.type)
-            return [self._send(e) for e in session.outbox if e.type == answer]
+            repeated = [e for e in session.outbox if e.type == answer]
+            return [self._moves.send(envelope) for envelope in repeated]
         try:
             message = self._open(peer, envelope, session)
             if isinstance(message, msg.Abort):
                 return self._end(message.rule, message.detail, missing=message.missing)
             noted = replace(session, seen={**session.seen, envelope.type: seen})
-            return self._store(self._move(message, envelope, noted))
+            return self._store(self._moves.after(message, envelope.body, noted))
         except errors.RemoteProtocolError as error:
             return self._refuse(error)
 
@@ -270,137 +247,7 @@ class Client:
                 spent=memory.spent_round == message.round_no,
             ),
         )
-        return self._advertise(message, sid, params, envelope_hash(envelope))
-
-    def _advertise(
-        self, message: msg.Manifest, sid: SessionId, params: Parameters, seen: bytes
-    ) -> Step:
-        me = self._identity.id
-        keys, advert = advertise_keys.client_advertise(self._entropy, sid=sid, me=me)
-        envelope = self._seal(advert, sid, h=sid)
-        session = Advertised(
-            me=me,
-            sid=sid,
-            params=params,
-            manifest=message,
-            keys=keys,
-            advert=advert,
-            seen={"Manifest": seen},
-            outbox=(envelope,),
-        )
-        task, pair = message.task_id, (message.round_no, message.attempt)
-        self._memory[task] = replace(self._remembered(task), last_joined=pair)
-        joined = events.PersistJoined(task_id=task, round_no=pair[0], attempt=pair[1])
-        began = events.Joined(sid=sid, manifest=message)
-        effects: list[ClientEffect] = [joined, began, self._send(envelope)]
-        return Step(ClientPhase.ADVERTISED, session, effects)
-
-    def _move(
-        self, message: msg.Message, envelope: msg.Envelope, session: Session
-    ) -> Step:
-        moves: dict[type[msg.Message], Callable[..., Step]] = {
-            msg.KeyList: self._share,
-            msg.DealtShares: self._ack,
-            msg.DealerList: self._mask,
-            msg.InputList: self._vote,
-            msg.Certificate: self._release,
-            msg.Result: self._finish,
-        }
-        return moves[type(message)](message, envelope.body, session)
-
-    def _share(self, message: msg.KeyList, body: bytes, session: Advertised) -> Step:
-        party = session.party
-        book = advertise_keys.client_accept_key_list(
-            message,
-            body=body,
-            own=session.advert,
-            me=party.me,
-            sid=party.sid,
-            params=party.params,
-            roster=self._roster,
-            aggregator=self._aggregator,
-        )
-        dealt, own = share_keys.client_deal(party, book, self._entropy)
-        return self._answer(
-            ClientPhase.SHARED, grow(session, Shared, book=book, own=own), dealt
-        )
-
-    def _ack(self, message: msg.DealtShares, body: bytes, session: Shared) -> Step:
-        del body
-        book = session.book
-        held = share_keys.client_open_shares(
-            message, party=session.party, book=book, own=session.own
-        )
-        ack = share_ack.client_ack(held.b, book.u1)
-        return self._answer(ClientPhase.ACKED, grow(session, Acked, held=held), ack)
-
-    def _mask(self, message: msg.DealerList, body: bytes, session: Acked) -> Step:
-        party, book = session.party, session.book
-        u2 = share_ack.client_accept_dealer_list(
-            message, u1=book.u1, params=party.params
-        )
-        h2 = transcript.h2(book.h1, body)
-        grown = grow(session, Dealt, u2=u2, h2=h2, root=None)
-        if party.me not in u2:
-            return Step(ClientPhase.WATCHING, grown, [])
-        seeds, signs = masked_input.split(masked_input.client_masks(party, book, u2))
-        mask = events.MaskVector(sid=party.sid, seeds=seeds, signs=signs)
-        return Step(ClientPhase.MASKING, grown, [mask])
-
-    def _vote(self, message: msg.InputList, body: bytes, session: Dealt) -> Step:
-        party = session.party
-        u3 = masked_input.client_accept_input_list(
-            message,
-            me=party.me,
-            own_root=session.root,
-            u2=session.u2,
-            sid=party.sid,
-            h2=session.h2,
-            params=party.params,
-            roster=self._roster,
-            aggregator=self._aggregator,
-        )
-        h3 = transcript.h3(session.h2, body)
-        grown = grow(session, Voted, u3=u3, h3=h3)
-        step = self._answer(ClientPhase.VOTED, grown, msg.Consistency(h3=h3))
-        if self._phase is ClientPhase.MASKING:
-            step.effects.insert(0, events.StopUpload(sid=party.sid))
-        return step
-
-    def _release(self, message: msg.Certificate, body: bytes, session: Voted) -> Step:
-        del body
-        consistency.check_certificate(
-            message,
-            h3=session.h3,
-            sid=session.sid,
-            voters=session.book.u1,
-            quorum=session.params.q,
-            roster=self._roster,
-            aggregator=self._aggregator,
-        )
-        release = unmasking.client_release(session.held, u2=session.u2, u3=session.u3)
-        bare = grow(session, Released, u1=session.book.u1)
-        return self._spend(ClientPhase.RELEASED, bare, release)
-
-    def _finish(self, message: msg.Result, body: bytes, session: Released) -> Step:
-        asked = session.manifest
-        result.client_accept(message, u3=session.u3, manifest=asked)
-        link = transcript.link(asked.previous_link, session.sid, session.h3, body)
-        completed = events.Completed(
-            sid=session.sid,
-            manifest=asked,
-            result=message,
-            link=link,
-            sets={
-                "u0": session.params.members,
-                "u1": session.u1,
-                "u2": session.u2,
-                "u3": session.u3,
-            },
-            included=session.me in session.u3,
-        )
-        effects = [*self._new_head(asked.task_id, link), completed]
-        return Step(ClientPhase.IDLE, None, effects)
+        return self._moves.advertise(message, sid, params, envelope_hash(envelope))
 
     # --- ends ---------------------------------------------------------------
 
@@ -436,7 +283,8 @@ class Client:
         self, error: errors.RemoteProtocolError, sid: SessionId
     ) -> ClientEffect:
         told = msg.Refusal(rule=error.rule, detail=codec.printable(error.detail))
-        return self._send(self._seal(told, sid, sid))
+        envelope = self._moves.seal(told, sid, sid)
+        return self._moves.send(envelope)
 
     def _end(
         self,
@@ -471,32 +319,21 @@ class Client:
     def _store(self, step: Step) -> list[ClientEffect]:
         self._session = step.session
         self._phase = step.phase
-        if step.session is None:
+        if step.phase is ClientPhase.IDLE:
             self._ready = None
+        for effect in step.effects:
+            self._remember(effect)
         return step.effects
 
-    def _answer(
-        self, phase: ClientPhase, session: Session, message: msg.Message
-    ) -> Step:
-        kind = msg.HEADERS[type(message)].transcript
-        envelope = self._seal(message, session.sid, h=transcript_of(session, kind))
-        grown = replace(session, outbox=(*session.outbox, envelope))
-        return Step(phase, grown, [self._send(envelope)])
-
-    def _spend(
-        self, phase: ClientPhase, session: Session, message: msg.Message
-    ) -> Step:
-        """Answer with what ties the update to this session for good (rule 4.1-8)."""
-        step = self._answer(phase, session, message)
-        task, round_no = session.manifest.task_id, session.manifest.round_no
-        self._memory[task] = replace(self._remembered(task), spent_round=round_no)
-        step.effects.insert(0, events.PersistSpent(task_id=task, round_no=round_no))
-        return step
-
-    def _seal(self, message: msg.Message, sid: SessionId, h: bytes) -> msg.Envelope:
-        return seal(
-            message, identity=self._identity, receiver=self._aggregator, sid=sid, h=h
-        )
-
-    def _send(self, envelope: msg.Envelope) -> ClientEffect:
-        return events.Send(receiver=self._aggregator, envelope=envelope)
+    def _remember(self, effect: ClientEffect) -> None:
+        """Know from now on what is made durable."""
+        match effect:
+            case events.PersistJoined(task_id=task, round_no=number, attempt=attempt):
+                known = replace(self._remembered(task), last_joined=(number, attempt))
+            case events.PersistSpent(task_id=task, round_no=number):
+                known = replace(self._remembered(task), spent_round=number)
+            case events.PersistHead(task_id=task, head=head):
+                known = replace(self._remembered(task), head=head)
+            case _:
+                return
+        self._memory[task] = known

@@ -40,6 +40,14 @@ class Parameters:
     chunk_log2: int
 
 
+def _norm_bound(reach: Fraction, m: int) -> int:
+    """The least integer k with k >= reach + sqrt(m), exactly."""
+    k = math.floor(reach) + math.isqrt(m)
+    while k < reach or (k - reach) ** 2 < m:
+        k += 1
+    return k
+
+
 def quorum(n: int, c: int) -> int:
     """Q = floor((n + c) / 2) + 1."""
     return (n + c) // 2 + 1
@@ -59,7 +67,7 @@ def parameters_of(manifest: Body) -> Parameters:
     limb_bits = _limb_bits(n, prime(w))
     extras = all_extras(manifest)
     limbs = tuple(_limbs(high - low, limb_bits) for _, low, high in extras)
-    delta_int = math.ceil(scale * clip + math.sqrt(m))
+    delta_int = _norm_bound(Fraction(scale) * Fraction(clip), m)
     _check_reach(n, extras)
     _check_variance(manifest["dp"], delta_int, extras)
     least = max(quorum(n, c), 3, c + 2)

@@ -11,6 +11,7 @@ from typing import Any
 import protocol_spec
 from secagg.crypto import canonical
 from secagg.names import PeerId
+from secagg.params import Parameters
 from secagg.roster import Roster, RosterMember, SignedRoster
 
 FOLDER = pathlib.Path(protocol_spec.__file__).parent / "vectors" / "v1"
@@ -71,3 +72,23 @@ def roster_of(given: Mapping[str, str]) -> Roster:
     roster = Roster(consortium=value[0], version=value[1], members=members)
     signed = SignedRoster(roster, unhex(given["signature"]))
     return signed.verify(unhex(given["consortium_key"]))
+
+
+def derived_of(params: Parameters) -> dict[str, Any]:
+    """What 2.2 derives, named as in the files."""
+    return {
+        "n": params.n,
+        "c": params.c,
+        "q": params.q,
+        "t": params.t,
+        "floor": params.floor,
+        "d": params.tolerated,
+        "x_max": params.scale.x_max,
+        "delta_int": params.scale.delta_int,
+        "w": params.width,
+        "p": params.p,
+        "L": params.limb_bits,
+        "extras": [[e.name, e.low, e.high] for e in params.extras],
+        "limbs": [place.count for place in params.limbs],
+        "M": params.total_length,
+    }

@@ -15,7 +15,7 @@ from secagg.masked_chunks import chunks_of, opened_chunk
 from secagg.names import VectorSum
 from secagg.params import Parameters
 from tests.helpers import ReferenceEngine
-from tests.vectors.files import ScriptedEntropy, content, names, unhex
+from tests.vectors.files import ScriptedEntropy, content, derived_of, names, unhex
 from tests.vectors.parties import manifest_of, operations, party
 from tests.vectors.refusals import everything
 
@@ -54,24 +54,7 @@ def params_of(name):
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_the_derived_parameters_are_those_of_the_file(name) -> None:
-    derived, params = content(name)["derived"], params_of(name)
-    found = {
-        "n": params.n,
-        "c": params.c,
-        "q": params.q,
-        "t": params.t,
-        "floor": params.floor,
-        "d": params.tolerated,
-        "x_max": params.scale.x_max,
-        "delta_int": params.scale.delta_int,
-        "w": params.width,
-        "p": params.p,
-        "L": params.limb_bits,
-        "extras": [[e.name, e.low, e.high] for e in params.extras],
-        "limbs": [place.count for place in params.limbs],
-        "M": params.total_length,
-    }
-    assert found == derived
+    assert derived_of(params_of(name)) == content(name)["derived"]
 
 
 def sid_of(name):

@@ -28,11 +28,16 @@ _HOSPITAL_PHASES: Final = {
 
 
 class HospitalDisplay:
-    """One line with a spinner: what this hospital is doing."""
+    """One line with a spinner: what this hospital is doing.
+
+    Attributes:
+        line: what it says now, as rich markup.
+    """
 
     def __init__(self, console: Console, peer: str) -> None:
         """Show on `console`; begin with `shown`."""
-        self._status = console.status(f"{peer}: starting")
+        self.line = f"{peer}: starting"
+        self._status = console.status(self.line)
         self._peer = peer
         self._round = ""
 
@@ -44,7 +49,8 @@ class HospitalDisplay:
 
     def tell(self, text: str) -> None:
         """Show a few words of the program."""
-        self._status.update(f"{self._peer}: {escape(text)}")
+        self.line = f"{self._peer}: {escape(text)}"
+        self._status.update(self.line)
 
     def observe(self, event: Progress) -> None:
         """Show what the driver reports."""
@@ -123,7 +129,8 @@ class AggregatorDisplay:
             self._states[peer] = state
 
     def _show(self) -> None:
-        table = Table(title=f"{self._task}, {self._rounds} rounds: {self._phase}")
+        title = f"{self._task}, {self._rounds} rounds: {self._phase}"
+        table = Table(title=title, min_width=72)
         table.add_column("hospital")
         table.add_column("", min_width=28)
         for peer, state in self._states.items():

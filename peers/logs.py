@@ -6,12 +6,14 @@ a log file the lines are made for people, above the progress display.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import re
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, TextIO
 
 import structlog
 from rich.console import Console
@@ -60,8 +62,9 @@ class _ConsoleLogger:
     debug = info = warning = error = msg
 
 
-def open_log(log: Log, console: Console | None = None) -> Logger:
-    """Return the program's logger.
+@contextlib.contextmanager
+def opened_log(log: Log, console: Console | None = None) -> Iterator[Logger]:
+    """Yield the program's logger.
 
     Args:
         log: where to, and from which level on.
@@ -70,31 +73,30 @@ def open_log(log: Log, console: Console | None = None) -> Logger:
     Raises:
         ConfigError: the file cannot be written.
     """
-    stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
-    processors: list[Processor] = [structlog.processors.add_log_level, stamp]
-    sink: Any
-    if log.file is None and console is not None:
-        sink = _ConsoleLogger(console)
-        processors.append(structlog.dev.ConsoleRenderer(colors=False))
-    else:
-        sink = structlog.WriteLogger(_file(log))
-        processors.append(structlog.processors.JSONRenderer())
-    level = structlog.make_filtering_bound_logger(_LEVELS[log.level])
-    logger: Logger = structlog.wrap_logger(
-        sink, processors=processors, wrapper_class=level
-    )
-    return logger
+    with contextlib.ExitStack() as stack:
+        stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
+        processors: list[Processor] = [structlog.processors.add_log_level, stamp]
+        sink: Any
+        if log.file is None and console is not None:
+            sink = _ConsoleLogger(console)
+            processors.append(structlog.dev.ConsoleRenderer(colors=False))
+        else:
+            file = (
+                sys.stderr if log.file is None else stack.enter_context(_file(log.file))
+            )
+            sink = structlog.WriteLogger(file)
+            processors.append(structlog.processors.JSONRenderer())
+        level = structlog.make_filtering_bound_logger(_LEVELS[log.level])
+        yield structlog.wrap_logger(sink, processors=processors, wrapper_class=level)
 
 
-def _file(log: Log) -> Any:
-    if log.file is None:
-        return sys.stderr
+def _file(path: Path) -> TextIO:
     try:
-        log.file.parent.mkdir(parents=True, exist_ok=True)
-        return log.file.open("a", encoding="utf-8", buffering=1)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise ConfigError(
-            f"the log {log.file} cannot be written: {error.strerror}"
+            f"the log {path} cannot be written: {error.strerror}"
         ) from None
 
 

@@ -18,7 +18,7 @@ from peers.background import until_signalled
 from peers.config import load_aggregator, load_hospital
 from peers.display import AggregatorDisplay, HospitalDisplay
 from peers.hospital import Hospital
-from peers.logs import logged, open_log
+from peers.logs import logged, opened_log
 from peers.membership import Membership
 from peers.toml_file import ConfigError
 from peers.training import load_function
@@ -42,22 +42,22 @@ def aggregator(config: Config = None, example: Example = False) -> None:
     loaded = load_aggregator(path)
     member = Membership.of(loaded)
     console = _terminal()
-    log = open_log(loaded.log, console)
     display: AggregatorDisplay | None = None
     if console is not None:
         display = AggregatorDisplay(
             console, loaded.task.id, loaded.task.rounds, member.roster.hospitals
         )
-    program = AggregatorProgram(
-        loaded,
-        member,
-        path.parent,
-        log=log,
-        observer=_both(logged(log), display.observe if display else None),
-        reported=display.report if display else lambda _: None,
-    )
-    with display.shown() if display else contextlib.nullcontext():
-        asyncio.run(until_signalled(program.run()))
+    with opened_log(loaded.log, console) as log:
+        program = AggregatorProgram(
+            loaded,
+            member,
+            path.parent,
+            log=log,
+            observer=_both(logged(log), display.observe if display else None),
+            reported=display.report if display else lambda _: None,
+        )
+        with display.shown() if display else contextlib.nullcontext():
+            asyncio.run(until_signalled(program.run()))
 
 
 @terminal.told
@@ -71,18 +71,18 @@ def hospital(config: Config = None, example: Example = False) -> None:
     member = Membership.of(loaded)
     train = load_function(loaded.training.trainer, path.parent)
     console = _terminal()
-    log = open_log(loaded.log, console)
     display = HospitalDisplay(console, member.identity.id) if console else None
-    program = Hospital(
-        loaded,
-        member,
-        train,
-        log=log,
-        observer=_both(logged(log), display.observe if display else None),
-        told=display.tell if display else lambda _: None,
-    )
-    with display.shown() if display else contextlib.nullcontext():
-        asyncio.run(until_signalled(program.run()))
+    with opened_log(loaded.log, console) as log:
+        program = Hospital(
+            loaded,
+            member,
+            train,
+            log=log,
+            observer=_both(logged(log), display.observe if display else None),
+            told=display.tell if display else lambda _: None,
+        )
+        with display.shown() if display else contextlib.nullcontext():
+            asyncio.run(until_signalled(program.run()))
 
 
 def _both(first: Observer, second: Callable[[Progress], None] | None) -> Observer:

@@ -21,13 +21,13 @@ from typing import NoReturn
 import torch
 
 from peers.background import until_signalled
-from peers.config import load_hospital
+from peers.config import HospitalConfig, load_hospital
 from peers.demo import trainer
 from peers.demo.plan import Death, Point
 from peers.demo.recording import Recorder
 from peers.demo.terms import Terms
 from peers.hospital import Hospital
-from peers.logs import Logger, logged, open_log
+from peers.logs import Logger, logged, opened_log
 from peers.membership import Membership
 from secagg.drivers.progress import PhaseReached, Progress, SessionBegan, Uploaded
 
@@ -99,7 +99,15 @@ def main(spec: HospitalSpec) -> None:
     torch.set_num_threads(1)
     config = load_hospital(spec.config)
     member = Membership.of(config)
-    log = open_log(config.log)
+    with opened_log(config.log) as log:
+        program = _hospital(spec, config, member, log)
+        asyncio.run(until_signalled(program.run()))
+
+
+def _hospital(
+    spec: HospitalSpec, config: HospitalConfig, member: Membership, log: Logger
+) -> Hospital:
+    """Return the program, with the recorder and the holder around it."""
     silo = member.identity.id
     recorder = Recorder(spec.recordings, silo, spec.terms, trainer.train)
     holder = Holder(spec.deaths, log.bind(peer=silo))
@@ -110,7 +118,7 @@ def main(spec: HospitalSpec) -> None:
         recorder.observe(event)
         holder.observe(event)
 
-    program = Hospital(
+    return Hospital(
         config,
         member,
         recorder.train,
@@ -119,7 +127,6 @@ def main(spec: HospitalSpec) -> None:
         entropy=recorder.entropy,
         received=recorder.received,
     )
-    asyncio.run(until_signalled(program.run()))
 
 
 def _send_output_to(path: Path) -> None:

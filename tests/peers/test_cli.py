@@ -1,12 +1,15 @@
 """peers.cli: what a person types, and what the command answers."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 import secagg
 from peers.cli import app
+from peers.config import load_aggregator, load_hospital
 from peers.enrolment import read_card
 
 RUNNER = CliRunner()
@@ -63,8 +66,6 @@ def accept(peer, *options, roster="roster.json"):
 
 
 def read_card_of(peer):
-    from pathlib import Path
-
     return read_card(Path(f"{peer}.card.json"))
 
 
@@ -230,3 +231,75 @@ def test_a_list_says_whether_the_signature_was_checked(enrolled) -> None:
 def test_a_consortium_key_that_is_cut_is_refused(enrolled) -> None:
     line = refused("roster", "check", "roster.json", "--consortium-key", "abcd")
     assert "64 hexadecimal digits" in line
+
+
+# --- the programs
+
+
+def test_an_example_is_written_for_each_program(enrolled) -> None:
+    for program, identity in (("aggregator", "aggregator"), ("hospital", "bern")):
+        text = succeed(program, "--example").stdout
+        (enrolled / f"{program}.toml").write_text(
+            text.replace("0" * 64, key_of_consortium())
+        )
+        (enrolled / f"{identity}.identity.json").touch()
+    (enrolled / "first-model.safetensors").touch()
+    assert load_aggregator(enrolled / "aggregator.toml").task.id == "cardio-1"
+    hospital = load_hospital(enrolled / "hospital.toml")
+    assert hospital.training.options == {"patients": "patients.npz"}
+
+
+@pytest.mark.parametrize("program", ["aggregator", "hospital"])
+def test_a_program_without_its_file_says_how_to_get_one(folder, program) -> None:
+    assert f"secagg {program} --example" in refused(program)
+
+
+@pytest.mark.parametrize("program", ["aggregator", "hospital"])
+def test_a_mistyped_file_is_one_line(folder, program) -> None:
+    assert "there is no such file" in refused(program, "--config", "hopsital.toml")
+
+
+HOSPITAL = """
+aggregator = "wss://127.0.0.1:1"
+identity = "bern.identity.json"
+roster = "roster.json"
+consortium_key = "{key}"
+state = "state"
+[training]
+trainer = "{trainer}"
+framework = "numpy"
+"""
+
+
+@pytest.fixture
+def hospital_file(enrolled):
+    """Write a hospital's file with this trainer and key; return its path."""
+
+    def write(*, trainer="ward:train", key=None):
+        (enrolled / "ward.py").write_text("def train(state, info): ...\n")
+        text = HOSPITAL.format(key=key or key_of_consortium(), trainer=trainer)
+        (enrolled / "hospital.toml").write_text(text)
+        return enrolled / "hospital.toml"
+
+    yield write
+    sys.modules.pop("ward", None)
+
+
+def test_a_mistyped_trainer_is_one_line(hospital_file) -> None:
+    path = hospital_file(trainer="ward:trian")
+    assert "it has: train" in refused("hospital", "--config", path)
+
+
+def test_a_roster_of_another_consortium_is_one_line(hospital_file) -> None:
+    path = hospital_file(key=read_card_of("agg").key.hex())
+    line = refused("hospital", "--config", path)
+    assert "2.1-2" in line
+    assert "fingerprint" in line
+
+
+def test_an_identity_that_is_not_enrolled_is_one_line(hospital_file, enrolled) -> None:
+    path = hospital_file()
+    (enrolled / "bern.identity.json").unlink()
+    succeed("identity", "new", "bern")
+    line = refused("hospital", "--config", path)
+    assert "have it enrolled" in line

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from peers.config import Log
-from peers.logs import fields_of, logged, name_of, open_log
+from peers.logs import fields_of, logged, name_of, opened_log
 from peers.toml_file import ConfigError
 from secagg import RoundOpen
 from secagg.drivers import progress
@@ -66,8 +66,8 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_every_line_of_a_file_is_json(tmp_path) -> None:
     log = log_file(tmp_path)
-    logger = open_log(log)
-    logger.bind(peer="bern").info("training_began", round=1)
+    with opened_log(log) as logger:
+        logger.bind(peer="bern").info("training_began", round=1)
     assert (
         lines(log)[0].items()
         >= {
@@ -81,7 +81,8 @@ def test_every_line_of_a_file_is_json(tmp_path) -> None:
 
 def test_a_file_is_continued(tmp_path) -> None:
     for _ in range(2):
-        open_log(log_file(tmp_path)).info("x")
+        with opened_log(log_file(tmp_path)) as logger:
+            logger.info("x")
     assert len(lines(log_file(tmp_path))) == 2
 
 
@@ -95,26 +96,32 @@ def test_a_file_is_continued(tmp_path) -> None:
 )
 def test_details_and_warnings_have_their_level(tmp_path, level, names) -> None:
     log = log_file(tmp_path, level)
-    observe = logged(open_log(log))
-    for event in (BEGAN, STORED, DROPPED):
-        observe(event)
+    with opened_log(log) as logger:
+        observe = logged(logger)
+        for event in (BEGAN, STORED, DROPPED):
+            observe(event)
     assert [line["event"] for line in lines(log)] == names
 
 
 def test_without_a_file_json_goes_to_standard_error(capsys) -> None:
-    open_log(Log()).warning("round_missed", round=4)
+    with opened_log(Log()) as logger:
+        logger.warning("round_missed", round=4)
     assert json.loads(capsys.readouterr().err)["round"] == 4
 
 
 def test_at_a_terminal_lines_are_for_people() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200)
-    open_log(Log(), console).info("round_done", round=4, in_the_sum=["[bern]"])
+    with opened_log(Log(), console) as logger:
+        logger.info("round_done", round=4, in_the_sum=["[bern]"])
     assert "round_done" in screen.getvalue()
     assert "[bern]" in screen.getvalue()
 
 
 def test_a_log_that_cannot_be_written_is_told(tmp_path) -> None:
     (tmp_path / "logs").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
-        open_log(log_file(tmp_path))
+    with (
+        pytest.raises(ConfigError, match="cannot be written"),
+        opened_log(log_file(tmp_path)),
+    ):
+        pass

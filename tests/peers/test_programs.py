@@ -1,0 +1,183 @@
+"""peers.hospital and peers.aggregator, run together."""
+
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+
+from peers import enrolment, model_file, records
+from peers.hospital import TrainerError
+from peers.training import TrainResult
+from secagg import errors
+from tests.peers.programs import HOSPITALS, WEIGHTS, Programs, mean_step, step_of, train
+
+
+async def test_the_model_moves_by_the_weighted_mean_round_by_round(tmp_path) -> None:
+    programs = Programs(tmp_path)
+    await programs.run()
+    moved, steps = programs.moved()
+    bound = sum(report.error_bound or 0.0 for report in programs.reports) + 1e-6
+    assert np.abs(moved - 2 * mean_step(HOSPITALS)).max() <= bound
+    assert steps == 3
+
+
+async def test_a_report_says_who_was_in_the_sum_and_what_it_cost(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1)
+    await programs.run()
+    (report,) = records.read(tmp_path / "agg-state")
+    assert report == programs.reports[0]
+    assert report.status == "released"
+    assert report.sets["u3"] == list(HOSPITALS)
+    assert report.lost == {}
+    assert report.absent == {}
+    assert report.weight == sum(WEIGHTS.values())
+    steps = [step_of(silo) for silo in HOSPITALS]
+    assert report.metrics["loss"] == pytest.approx(-np.mean(steps))
+    assert report.epsilon is None
+    assert set(report.bytes) == set(HOSPITALS)
+    assert report.seconds["masked_input"] > 0
+    assert report.model_after == model_file.model_hash(programs.store.read()).hex()
+
+
+async def test_both_sides_log_names_and_numbers(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1)
+    await programs.run()
+    (done,) = programs.named("bern", "round_done")
+    assert done["included"] is True
+    assert done["in_the_sum"] == list(HOSPITALS)
+    (over,) = programs.named("agg", "round_done")
+    assert over["session"] == done["session"]
+    (training,) = programs.named("bern", "training_done")
+    assert training["weight"] == 20
+    assert training["metrics"] == {"loss": pytest.approx(-0.02)}
+
+
+async def test_a_restarted_aggregator_goes_on_with_its_model(tmp_path) -> None:
+    await Programs(tmp_path, rounds=1).run()
+    again = Programs(tmp_path, rounds=3)
+    await again.run()
+    assert [report.round for report in again.reports] == [2, 3]
+    moved, _ = again.moved()
+    assert np.abs(moved - 3 * mean_step(HOSPITALS)).max() < 0.01
+    assert [report.round for report in records.read(tmp_path / "agg-state")] == [
+        1,
+        2,
+        3,
+    ]
+
+
+async def test_a_finished_task_stays_finished(tmp_path) -> None:
+    await Programs(tmp_path, rounds=1).run()
+    again = Programs(tmp_path, rounds=1)
+    await again.run(silos=())
+    assert again.reports == []
+
+
+async def test_a_slow_hospital_is_told_and_trains_on_the_next_model(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=2, ready_deadline=1.0)
+    first_is_over = threading.Event()
+
+    def slow(state, info):
+        if info.round_no == 1:
+            first_is_over.wait(30)
+        return train(state, info)
+
+    def watching(state, info):
+        if info.round_no == 2:
+            first_is_over.set()
+        return train(state, info)
+
+    programs.trainers |= {"zug": slow, "bern": watching}
+    await programs.run()
+    first, second = programs.reports
+    assert "zug" not in first.sets["u0"]
+    assert "zug" in first.absent
+    assert "zug" in second.sets["u3"] or "zug" in second.absent
+    assert programs.named("zug", "round_missed")
+
+
+async def test_a_trainer_that_keeps_failing_ends_its_program_alone(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=4, ready_deadline=0.5)
+
+    def broken(state, info):
+        raise KeyError("patients")
+
+    programs.trainers["zug"] = broken
+    done = await programs.run()
+    assert done["zug"]
+    assert isinstance(programs.ended["zug"], TrainerError)
+    assert "KeyError: 'patients'" in str(programs.ended["zug"])
+    assert "in broken" in programs.named("zug", "trainer_failed")[0]["trace"]
+    assert all(report.status == "released" for report in programs.reports)
+
+
+async def test_an_input_that_does_not_fit_is_refused_at_home(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1, ready_deadline=0.5)
+
+    def diverged(state, info):
+        result = train(state, info)
+        state = dict(result.state_dict)
+        state["w"] = state["w"] * np.nan
+        return TrainResult(state, result.weight, result.metrics)
+
+    programs.trainers["zug"] = diverged
+    await programs.run()
+    assert "'w'" in programs.named("zug", "input_refused")[0]["detail"]
+    assert programs.reports[0].sets["u3"] == list(HOSPITALS[:4])
+
+
+async def test_a_weight_above_the_tasks_is_refused_at_home(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1)
+
+    def heavy(state, info):
+        return TrainResult(train(state, info).state_dict, 51, {"loss": 0})
+
+    programs.trainers["zug"] = heavy
+    await programs.run()
+    assert "weight 51" in programs.named("zug", "input_refused")[0]["detail"]
+    assert programs.reports[0].sets["u3"] == list(HOSPITALS[:4])
+
+
+async def test_the_task_stops_before_a_round_that_its_budget_cannot_pay(
+    tmp_path,
+) -> None:
+    privacy = "[privacy]\nnoise_multiplier = 3.0\nepsilon = 2.5\ndelta = 1e-5\n"
+    programs = Programs(
+        tmp_path, rounds=5, weights="", extras="", metrics="", privacy=privacy
+    )
+    programs.trainers = dict.fromkeys(
+        HOSPITALS, lambda state, info: TrainResult(train(state, info).state_dict)
+    )
+    with pytest.raises(errors.ReleaseRefused, match="pays for 2 rounds"):
+        await programs.run()
+    spent = [report.epsilon or 0.0 for report in programs.reports]
+    assert len(spent) == programs.store.mark.completed == 2
+    assert 0 < spent[0] < spent[1] <= 2.5
+
+
+async def test_rounds_that_no_hospital_joins_are_reported_and_end(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1, min_bits=20, ready_deadline=1.0)
+    with pytest.raises(errors.SessionAborted):
+        await programs.run()
+    assert [report.status for report in programs.reports] == ["aborted"] * 3
+    assert [report.round for report in programs.reports] == [1, 2, 3]
+    assert programs.store.read() == (tmp_path / "first.safetensors").read_bytes()
+    said = programs.named("bern", "round_aborted") + programs.named(
+        "bern", "session_aborted"
+    )
+    assert any("min_bits" in event["detail"] for event in said)
+
+
+async def test_a_hospital_with_another_roster_ends_with_the_remedy(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1, ready_deadline=0.5)
+    await programs.run()
+    roster = enrolment.verified(tmp_path / "roster.json", programs.signer.key.public)
+    newer = dataclasses.replace(roster, version=2)
+    enrolment.write_roster(tmp_path / "newer.json", newer, programs.signer)
+    again = Programs(tmp_path, rounds=2, ready_deadline=0.5)
+    again.rosters["zug"] = tmp_path / "newer.json"
+    await again.run()
+    ended = again.ended["zug"]
+    assert isinstance(ended, errors.ConnectionRefused)
+    assert "roster" in str(ended)

@@ -163,11 +163,20 @@ class Client:
 
     def _received(self, peer: PeerId, envelope: msg.Envelope) -> list[ClientEffect]:
         session = self._session
-        elsewhere = session is None or envelope.sid != session.sid
-        if envelope.type == "Manifest" and elsewhere:
+        here = session is not None and envelope.sid == session.sid
+        if envelope.type == "Manifest" and not here:
             return self._manifest(peer, envelope)
-        if session is None or elsewhere:
-            return [events.Ignored(peer=peer, type=envelope.type, rule="8-6")]
+        try:
+            errors.require("8-6", here, f"{envelope.type} of another session", [peer])
+        except errors.RemoteProtocolError as error:
+            return [events.Ignored(peer=peer, type=envelope.type, rule=error.rule)]
+        if session is None:
+            return []
+        return self._take(peer, envelope, session)
+
+    def _take(
+        self, peer: PeerId, envelope: msg.Envelope, session: Session
+    ) -> list[ClientEffect]:
         seen = envelope_hash(envelope)
         if session.seen.get(envelope.type) == seen:
             answer = _ANSWERS.get(envelope.type)

@@ -172,10 +172,10 @@ class Server:
     ) -> list[ServerEffect] | None:
         """Return the effects of a message that changes nothing; None for others."""
         state, type_ = self._state, envelope.type
-        if envelope.sid != self.sid:
-            return [events.Ignored(peer=peer, type=type_, rule="8-6")]
-        if peer not in self.params.members or peer in state.dropped:
-            return [events.Ignored(peer=peer, type=type_, rule="3.4-8")]
+        try:
+            self._check_concerned(peer, envelope)
+        except errors.RemoteProtocolError as error:
+            return [events.Ignored(peer=peer, type=type_, rule=error.rule)]
         seen = state.seen.get((peer, type_))
         if seen is not None and seen == envelope_hash(envelope):
             return []
@@ -186,6 +186,14 @@ class Server:
         if seen is None and collects and collects[0] in closed:
             return [events.Ignored(peer=peer, type=type_, rule="3.4-6")]
         return None
+
+    def _check_concerned(self, peer: PeerId, envelope: msg.Envelope) -> None:
+        """Check that a message is of this session and of one that takes part in it."""
+        same = envelope.sid == self.sid
+        errors.require("8-6", same, f"{envelope.type} of another session", [peer])
+        gone = self._state.dropped
+        taking_part = peer in self.params.members and peer not in gone
+        errors.require("3.4-8", taking_part, f"{peer} takes no part", [peer])
 
     def _open(self, peer: PeerId, envelope: msg.Envelope) -> msg.Message:
         kind = codec.message_type(envelope.type)

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from secagg import codec, errors, vector
+from secagg import codec, errors, events, vector
 from secagg import messages as msg
 from secagg.crypto import agree, canonical, sign, transcript
 from secagg.crypto.aead import open_sealed
 from secagg.drivers import lobby
 from secagg.drivers.connection import Connection
-from secagg.drivers.session import Session
 from secagg.drivers.spool import MemorySpool
+from secagg.drivers.storing import Storing
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.messages import Extra, Manifest
@@ -138,19 +138,13 @@ async def _upload(file: File) -> tuple[list[int | None], bytes | None]:
     sid, peer = SessionId(unhex(file["sid"])), PeerId(file["peer"])
     chunks = Chunks(length=file["M"], width=file["w"], chunk_log2=file["chunk_log2"])
     spool = MemorySpool(sid, chunks)
-    server = SimpleNamespace(
-        sid=sid,
-        phase=ServerPhase.MASKED_INPUT,
-        sets={"u2": tuple(file["u2"])},
-        handle=lambda event: [],
+    server: Any = SimpleNamespace(
+        sid=sid, phase=ServerPhase.MASKED_INPUT, sets={"u2": tuple(file["u2"])}
     )
-    around = SimpleNamespace(
-        clock=SimpleNamespace(seconds=lambda: 0.0), observer=lambda event: None
+    told: list[events.ServerEvent] = []
+    storing = Storing(
+        server, spool, sink=told.append, fail=refuse, observer=lambda event: None
     )
-    opening: Any = SimpleNamespace(spool=spool)
-    machine: Any = server
-    rest: Any = around
-    session = Session(machine, opening, rest)
     stored: list[int | None] = []
     for text in file["frames"]:
         frame = vector.parse_frame(unhex(text))
@@ -160,10 +154,14 @@ async def _upload(file: File) -> tuple[list[int | None], bytes | None]:
         # Reception looks the session up by the frame's sid and finds none.
         errors.require("7.1-2", frame.sid == sid, "a chunk of another session")
         before = spool.next_index(peer)
-        await session.store(peer, frame)
+        await storing.store(peer, frame)
         stored.append(frame.index if spool.next_index(peer) > before else None)
-    root = spool.root(peer) if spool.complete(peer) else None
-    return stored, root
+    roots = [e.root for e in told if isinstance(e, events.VectorStored)]
+    return stored, roots[-1] if roots else None
+
+
+def refuse(error: errors.SecaggError) -> None:
+    raise error
 
 
 # --- section 8

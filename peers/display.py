@@ -12,10 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from peers.records import RoundReport
+from secagg import RoundRecord
 from secagg.drivers import progress
 from secagg.drivers.progress import Progress
 
 _HOSPITAL_PHASES: Final = {
+    "ready": "ready, waiting for the others",
     "advertised": "keys sent",
     "shared": "keys shared",
     "acked": "shares verified",
@@ -37,6 +39,7 @@ class HospitalDisplay:
     def __init__(self, console: Console, peer: str) -> None:
         """Show on `console`; begin with `shown`."""
         self.line = f"{peer}: starting"
+        self._console = console
         self._status = console.status(self.line)
         self._peer = peer
         self._round = ""
@@ -52,6 +55,16 @@ class HospitalDisplay:
         self.line = f"{self._peer}: {escape(text)}"
         self._status.update(self.line)
 
+    def received(self, last: RoundRecord, mean: object) -> None:
+        """Print a line that stays for a round that is over."""
+        del mean
+        u0, u3 = last.sets["u0"], last.sets["u3"]
+        ours = "with ours" if last.included else "[yellow]without ours[/]"
+        self._console.print(
+            f"round {last.round_no}: {len(u3)} of {len(u0)} inputs are in the sum,"
+            f" {ours}"
+        )
+
     def observe(self, event: Progress) -> None:
         """Show what the driver reports."""
         match event:
@@ -64,7 +77,8 @@ class HospitalDisplay:
                 share = event.sent_bytes / event.total_bytes
                 self.tell(f"{self._round}sending, {share:.0%}")
             case progress.Disconnected():
-                self.tell(f"connection lost {event.reason}; dialling again")
+                why = f": {event.reason}" if event.reason else ""
+                self.tell(f"connection lost{why}; dialling again")
             case progress.DialFailed():
                 self.tell(
                     f"no connection: {event.reason};"

@@ -44,7 +44,7 @@ class Trained:
         update: the difference of the models, float64, shape (m,).
         weight: how much it counts.
         extras: the declared metrics as integers, by wire name.
-        metrics: all that the trainer said, for the local log.
+        metrics: all that the trainer said, for the person at the terminal.
     """
 
     update: NDArray[np.float64] = field(repr=False)
@@ -119,7 +119,6 @@ class Hospital:
             trained = await self._trained(silo, opened, log)
             if trained is None:
                 return
-            self._told(f"round {opened.round_no}: ready, waiting for the others")
             mean = await silo.contribute(
                 trained.update, weight=trained.weight, extras=trained.extras
             )
@@ -168,7 +167,9 @@ class Hospital:
             self._failed(error, log)
             return None
         self._failures = 0
-        log.info("training_done", weight=trained.weight, metrics=trained.metrics)
+        log.info("training_done", metrics=sorted(trained.metrics))
+        said = ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items()))
+        self._told(f"round {opened.round_no}: trained{', ' if said else ''}{said}")
         return trained
 
     async def _model(self, silo: Silo, opened: RoundOpen) -> bytes:
@@ -176,7 +177,11 @@ class Hospital:
             raise errors.InputError(
                 f"round {opened.round_no} of {opened.task_id} has no model to train on"
             )
-        return await silo.fetch(opened.model_hash)
+        try:
+            return await silo.fetch(opened.model_hash)
+        except errors.LocalProtocolError as error:
+            # The aggregator keeps the models of the last rounds only.
+            raise errors.RoundMissed(str(error)) from None
 
     def _fit(self, blob: bytes, opened: RoundOpen) -> Trained:
         """Run the user's code on a copy of the model; return what is to be sent."""

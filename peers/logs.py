@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line; session, round, peer and rule, no contents.
 
 To a file if the configuration names one, else to standard error. At a terminal without
-a log file the lines are made for people, above the progress display.
+a log file only warnings are written, for people, above the display of everything else.
 """
 
 from __future__ import annotations
@@ -86,8 +86,10 @@ def opened_log(log: Log, console: Console | None = None) -> Iterator[Logger]:
             )
             sink = structlog.WriteLogger(file)
             processors.append(structlog.processors.JSONRenderer())
-        level = structlog.make_filtering_bound_logger(_LEVELS[log.level])
-        yield structlog.wrap_logger(sink, processors=processors, wrapper_class=level)
+        for_people = isinstance(sink, _ConsoleLogger)
+        level = logging.WARNING if for_people else _LEVELS[log.level]
+        wrapper = structlog.make_filtering_bound_logger(level)
+        yield structlog.wrap_logger(sink, processors=processors, wrapper_class=wrapper)
 
 
 def _file(path: Path) -> TextIO:

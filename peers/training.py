@@ -53,7 +53,8 @@ class TrainResult:
         weight: how much it counts, such as the number of patients; 1 to the task's
             largest weight, and 1 if the task's weighting is uniform.
         metrics: numbers by name. Those that the configuration declares are summed with
-            the update, exactly and unseen by anyone; the others stay in the local log.
+            the update, exactly and unseen by anyone; all are shown at the terminal of
+            this hospital, and none is logged.
     """
 
     state_dict: Mapping[str, Any]

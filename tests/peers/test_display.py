@@ -8,12 +8,24 @@ from rich.console import Console
 
 from peers.display import AggregatorDisplay, HospitalDisplay, round_line
 from peers.records import RoundReport
+from secagg import RoundRecord
 from secagg.drivers import progress
 from secagg.drivers.progress import Progress
+from secagg.messages import Result
 from secagg.names import PeerId, SessionId
 
 SID = SessionId(bytes(32))
 BERN, ZUG = PeerId("bern"), PeerId("zug")
+RESULT = Result(
+    status="released",
+    u3=(ZUG,),
+    verdicts=(),
+    dp=None,
+    extras=(),
+    vector=None,
+    next_model_hash=None,
+    epsilon=None,
+)
 REPORT = RoundReport(
     task="cardio",
     round=3,
@@ -124,3 +136,25 @@ def test_the_programs_own_words_are_shown_as_they_are(screen) -> None:
     display.tell("round 1: training [red]")
     screen.print(display.line)
     assert "bern: round 1: training [red]" in text_of(screen)
+
+
+@pytest.mark.parametrize(
+    ("included", "said"), [(True, "with ours"), (False, "without ours")]
+)
+def test_a_hospital_sees_whether_its_input_is_in_the_sum(
+    screen, included, said
+) -> None:
+    record = RoundRecord(
+        task_id="cardio",
+        round_no=7,
+        sid=SID,
+        included=included,
+        sets={"u0": (BERN, ZUG), "u3": (ZUG,)},
+        result=RESULT,
+        error=None,
+        attempts=(),
+        link=bytes(32),
+    )
+    display = HospitalDisplay(screen, "bern")
+    display.received(record, None)
+    assert f"round 7: 1 of 2 inputs are in the sum, {said}" in text_of(screen)

@@ -109,12 +109,14 @@ def test_without_a_file_json_goes_to_standard_error(capsys) -> None:
     assert json.loads(capsys.readouterr().err)["round"] == 4
 
 
-def test_at_a_terminal_lines_are_for_people() -> None:
+def test_at_a_terminal_only_warnings_are_written_for_people() -> None:
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200)
     with opened_log(Log(), console) as logger:
-        logger.info("round_done", round=4, in_the_sum=["[bern]"])
-    assert "round_done" in screen.getvalue()
+        logger.info("round_done", round=4)
+        logger.warning("round_missed", round=5, detail="[bern]")
+    assert "round_done" not in screen.getvalue()
+    assert "round_missed" in screen.getvalue()
     assert "[bern]" in screen.getvalue()
 
 

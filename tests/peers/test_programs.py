@@ -49,8 +49,8 @@ async def test_both_sides_log_names_and_numbers(tmp_path) -> None:
     (over,) = programs.named("agg", "round_done")
     assert over["session"] == done["session"]
     (training,) = programs.named("bern", "training_done")
-    assert training["weight"] == 20
-    assert training["metrics"] == {"loss": pytest.approx(-0.02)}
+    assert training["metrics"] == ["loss"]
+    assert not any("weight" in event for event in programs.events("bern"))
 
 
 async def test_a_restarted_aggregator_goes_on_with_its_model(tmp_path) -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
 
 from peers import enrolment
 from peers.config import Member, Tls
@@ -39,7 +43,8 @@ def site_context(tls: Tls | None, *, server: bool) -> ssl.SSLContext | None:
     Mutual TLS 1.3: each side shows a certificate of the authorities in ``ca``.
 
     Raises:
-        ConfigError: a file is no certificate or key, or they do not belong together.
+        ConfigError: a file is no certificate or key, they do not belong together, or
+            our certificate is not valid now.
     """
     if tls is None:
         return None
@@ -60,4 +65,23 @@ def site_context(tls: Tls | None, *, server: bool) -> ssl.SSLContext | None:
             f"[tls] certificate = {tls.certificate} and key = {tls.key} are not a"
             f" certificate and its key, unencrypted, in PEM: {error}"
         ) from None
+    _check_valid_now(tls.certificate)
     return context
+
+
+def _check_valid_now(path: Path) -> None:
+    """Say at the start, not at the first handshake, that a certificate is over."""
+    ours = x509.load_pem_x509_certificates(path.read_bytes())[0]
+    now = datetime.datetime.now(datetime.UTC)
+    begins, ends = ours.not_valid_before_utc, ours.not_valid_after_utc
+    if now > ends:
+        raise ConfigError(
+            f"[tls] certificate = {path} expired on {ends:%Y-%m-%d %H:%M} UTC: have"
+            " your authority renew it, or leave [tls] out to use the identities"
+        )
+    if now < begins:
+        raise ConfigError(
+            f"[tls] certificate = {path} is not valid before"
+            f" {begins:%Y-%m-%d %H:%M} UTC, and here it is {now:%Y-%m-%d %H:%M}: set"
+            " this machine's clock by NTP, or wait"
+        )

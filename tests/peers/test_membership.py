@@ -42,8 +42,8 @@ def test_2_1_2_a_roster_of_another_consortium_is_refused(consortium) -> None:
         Membership.of(member_config(consortium, key=other))
 
 
-def pem_files(folder, *, password=None):
-    """Write a self-signed certificate and its key."""
+def pem_files(folder, *, password=None, days=(-1, 1)):
+    """Write a self-signed certificate, valid from and to these days, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.UTC)
@@ -53,8 +53,8 @@ def pem_files(folder, *, password=None):
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now)
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
         .sign(key, hashes.SHA256())
     )
     hidden = BestAvailableEncryption(password) if password else NoEncryption()
@@ -101,3 +101,15 @@ def test_an_encrypted_key_is_refused_instead_of_asked_for(tmp_path) -> None:
     tls = pem_files(tmp_path, password=b"secret")
     with pytest.raises(ConfigError, match="unencrypted"):
         site_context(tls, server=True)
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        ((-9, -2), "expired on .* renew it"),
+        ((2, 9), "not valid before .* clock by NTP"),
+    ],
+)
+def test_our_own_certificate_must_be_valid_now(tmp_path, days, told) -> None:
+    with pytest.raises(ConfigError, match=told):
+        site_context(pem_files(tmp_path, days=days), server=False)

@@ -166,6 +166,38 @@ def test_a_killed_hospital_is_left_out_and_comes_back(programs) -> None:
     assert np.abs(state["w"] - moved).max() < 0.01
 
 
+def wait_for_event(programs, party, name):
+    """Return once a party has logged an event."""
+    log = programs.folder / f"{party}.log"
+    deadline = time.monotonic() + SECONDS
+    while not (
+        log.exists() and any(e["event"] == name for e in programs.events(party))
+    ):
+        assert time.monotonic() < deadline, f"{party} never logged {name}"
+        time.sleep(0.02)
+
+
+def test_a_killed_aggregator_takes_its_session_up_again(programs) -> None:
+    programs.start("aggregator", "agg", AGGREGATOR)
+    for number, silo in enumerate(HOSPITALS, start=1):
+        programs.start("hospital", silo, HOSPITAL, step=number, seconds=0)
+    wait_for_event(programs, "agg", "session_began")
+    programs.processes["agg"].kill()
+    programs.processes["agg"].wait(SECONDS)
+    programs.start("aggregator", "agg", AGGREGATOR)
+
+    assert programs.processes["agg"].wait(SECONDS) == 0, programs.said("agg")
+
+    first, second = records.read(programs.folder / "agg-state")
+    began = [
+        e["session"] for e in programs.events("agg") if e["event"] == "session_began"
+    ]
+    assert first.attempts == []
+    assert (first.session or "").startswith(began[0])
+    assert len(first.sets["u3"]) >= 4
+    assert second.sets["u3"] == list(HOSPITALS)
+
+
 def test_a_hospital_that_is_asked_to_stop_says_goodbye(programs) -> None:
     programs.start("aggregator", "agg", AGGREGATOR)
     programs.start("hospital", "bern", HOSPITAL, step=1, seconds=0)

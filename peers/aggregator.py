@@ -9,6 +9,7 @@ a restart it goes on where it stood.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -90,28 +91,15 @@ class AggregatorProgram:
             ReleaseRefused: the privacy budget pays for no further round.
             SessionAborted: three rounds in a row had no Result.
             ConnectionRefused: the identity is no aggregator of the roster.
+            ConfigError: the address cannot be bound.
             StateError: the state directory cannot be used.
         """
-        config, terms = self._config, self._config.task
-        async with serve(
-            config.listen.host,
-            config.listen.port,
-            identity=self._member.identity,
-            roster=self._member.roster,
-            task=task_of(config, self._layout),
-            state=config.state,
-            ssl=site_context(config.tls, server=True),
-            without_tls=config.listen.without_tls,
-            budget=_budget(config),
-            min_members=terms.min_members,
-            ready_seconds=terms.ready_deadline,
-            next_model=self._next_model,
-            observer=self._observe,
-        ) as aggregator:
-            port = aggregator.port
-            self._log.info("listening", host=config.listen.host, port=port)
-            if port is not None:
-                self._bound(port)
+        terms = self._config.task
+        async with contextlib.AsyncExitStack() as stack:
+            aggregator = await self._serving(stack)
+            self._log.info("listening", port=aggregator.port)
+            if aggregator.port is not None:
+                self._bound(aggregator.port)
             if aggregator.last_outcome is not None:
                 self._settle(aggregator, aggregator.last_outcome)
             while self.store.mark.completed < terms.rounds:
@@ -119,6 +107,32 @@ class AggregatorProgram:
                 await self._round(aggregator)
             self._log.info("task_done", rounds=self.store.mark.completed)
             await asyncio.sleep(terms.linger)
+
+    async def _serving(self, stack: contextlib.AsyncExitStack) -> Aggregator:
+        """Bind the address, until `stack` ends."""
+        config, listen = self._config, self._config.listen
+        serving = serve(
+            listen.host,
+            listen.port,
+            identity=self._member.identity,
+            roster=self._member.roster,
+            task=task_of(config, self._layout),
+            state=config.state,
+            ssl=site_context(config.tls, server=True),
+            without_tls=listen.without_tls,
+            budget=_budget(config),
+            min_members=config.task.min_members,
+            ready_seconds=config.task.ready_deadline,
+            next_model=self._next_model,
+            observer=self._observe,
+        )
+        try:
+            return await stack.enter_async_context(serving)
+        except OSError as error:
+            raise ConfigError(
+                f"[listen] {listen.host}:{listen.port} cannot be bound:"
+                f" {error.strerror}; stop the program that uses it, or choose another"
+            ) from None
 
     async def _round(self, aggregator: Aggregator) -> None:
         try:

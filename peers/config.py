@@ -6,21 +6,23 @@ Paths are relative to the folder of the file. Nothing is read from the environme
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from peers.config_types import (
+    EntryPoint,
+    IdentityFile,
+    ModelFile,
+    Names,
+    PemFile,
+    PublicKey,
+    RosterFile,
+    Seconds,
+    SomePath,
+    listed,
+)
 from peers.toml_file import read_config
 
 PHASES: Final = (
@@ -32,89 +34,8 @@ PHASES: Final = (
     "unmasking",
     "result",
 )
-_ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NAME: Final = r"^[a-z0-9_]{1,28}$"
 _ID: Final = r"^[a-z0-9-]{1,64}$"
-
-
-def _resolve(value: Any, info: ValidationInfo) -> Any:
-    """Turn a text into a path below the file's folder."""
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str):
-        raise PydanticCustomError("secagg_path", "must be a path, in quotes")
-    folder = (info.context or {}).get("folder", Path())
-    return Path(folder) / Path(value).expanduser()
-
-
-def _existing(remedy: str) -> Callable[[Any, ValidationInfo], Any]:
-    """Return a validator of a file that must be there; `remedy` says how to get it."""
-
-    def check(value: Any, info: ValidationInfo) -> Any:
-        path = _resolve(value, info)
-        if path.is_file():
-            return path
-        near = _similar(path)
-        hint = f" (there is {near})" if near else ""
-        raise PydanticCustomError(
-            "secagg_no_file",
-            "there is no file {path}{hint}: check the path, or {remedy}",
-            {"path": str(path), "hint": hint, "remedy": remedy},
-        )
-
-    return check
-
-
-def _similar(path: Path) -> str | None:
-    """Return the name in the same folder that differs by case or by the suffix."""
-    if not path.parent.is_dir():
-        return None
-    wanted = path.stem.lower()
-    names = sorted(p.name for p in path.parent.iterdir() if p.stem.lower() == wanted)
-    return names[0] if names else None
-
-
-def _entry_point(value: Any) -> Any:
-    if not isinstance(value, str) or not _ENTRY_POINT.fullmatch(value):
-        raise PydanticCustomError(
-            "secagg_entry_point",
-            "must be 'module:function', such as 'our_training:train'",
-        )
-    return value
-
-
-def _key_bytes(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise PydanticCustomError(
-            "secagg_key",
-            "must be the consortium's public key, 64 hexadecimal digits: ask the"
-            " consortium for what `secagg identity show` prints of its key",
-        )
-    return bytes.fromhex(value)
-
-
-def _tuple(value: Any) -> Any:
-    """TOML has lists; the models hold tuples."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-SomePath = Annotated[Path, BeforeValidator(_resolve)]
-IdentityFile = Annotated[
-    Path, BeforeValidator(_existing("make one with `secagg identity new`"))
-]
-RosterFile = Annotated[
-    Path, BeforeValidator(_existing("get the signed roster from the consortium"))
-]
-PemFile = Annotated[
-    Path, BeforeValidator(_existing("leave [tls] out to use the roster's identities"))
-]
-ModelFile = Annotated[
-    Path, BeforeValidator(_existing("give `factory = 'module:function'` instead"))
-]
-EntryPoint = Annotated[str, BeforeValidator(_entry_point)]
-PublicKey = Annotated[bytes, BeforeValidator(_key_bytes)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 
 
 class Section(BaseModel):
@@ -258,7 +179,7 @@ class TaskTerms(Section):
     chunk_log2: int = Field(
         default=18, ge=12, le=20, description="2^this elements per chunk"
     )
-    extras: Annotated[tuple[Extra, ...], BeforeValidator(_tuple)] = ()
+    extras: Annotated[tuple[Extra, ...], BeforeValidator(listed)] = ()
     durations: Durations = Durations()
 
     @model_validator(mode="after")
@@ -322,7 +243,7 @@ class Training(Section):
         description="'module:function' of train(state_dict, round_info)"
     )
     framework: Literal["torch", "numpy"] = "torch"
-    metrics: Annotated[tuple[Metric, ...], BeforeValidator(_tuple)] = ()
+    metrics: Annotated[tuple[Metric, ...], BeforeValidator(listed)] = ()
     frozen: Names = Field(default=(), description="as the task's [model] frozen")
     options: dict[str, Any] = Field(
         default_factory=dict, description="a table handed to the trainer as it is"

@@ -104,17 +104,7 @@ def report_of(
         round=outcome.round_no,
         status=result.status,
         session=outcome.sid.hex(),
-        attempts=[
-            {
-                "session": one.sid.hex(),
-                "attempt": one.attempt,
-                "rule": one.code,
-                "detail": one.detail,
-                "missing": list(one.missing),
-                "culprits": list(one.culprits),
-            }
-            for one in outcome.attempts
-        ],
+        attempts=_attempts(outcome),
         sets={name: list(peers) for name, peers in outcome.sets.items()},
         lost={peer: asdict(loss) for peer, loss in outcome.lost.items()},
         absent=_absent(outcome, hospitals, connected),
@@ -170,6 +160,20 @@ def read(directory: Path) -> list[RoundReport]:
         return []
     whole = path.read_text(encoding="utf-8").split("\n")[:-1]
     return [RoundReport.from_json(line) for line in whole if line]
+
+
+def _attempts(outcome: RoundOutcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "session": one.sid.hex(),
+            "attempt": one.attempt,
+            "rule": one.code,
+            "detail": one.detail,
+            "missing": list(one.missing),
+            "culprits": list(one.culprits),
+        }
+        for one in outcome.attempts
+    ]
 
 
 def _absent(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import importlib.util
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from peers import terminal
 from peers.toml_file import ConfigError
+
+if TYPE_CHECKING:
+    from peers.demo.show import Wish
 
 
 @terminal.told
@@ -36,17 +39,12 @@ def demo(
     ] = False,
 ) -> None:
     """Run an aggregator and hospitals here, kill some, and check every sum."""
-    try:
-        from peers.demo import show
-        from peers.demo.report import as_json as json_of
-        from peers.demo.stage import DemoError
-    except ImportError as error:
-        raise ConfigError(
-            f"the demo needs {error.name}: pip install 'secagg[torch,peers,dp,demo]'"
-        ) from None
     if keep is not None and keep.exists():
         raise ConfigError(f"--keep {keep} exists: choose a new folder")
-    wish = show.Wish(
+    _require_extras()
+    from peers.demo.show import Wish
+
+    wish = Wish(
         kind=kind,
         data_folder=data_folder,
         rounds=rounds,
@@ -54,12 +52,30 @@ def demo(
         out=out,
         keep=keep,
     )
+    if not _run(wish, as_json=as_json):
+        raise typer.Exit(1)
+
+
+def _run(wish: Wish, *, as_json: bool) -> bool:
+    """Run the demo; return whether every check holds."""
+    from peers.demo import report, show
+    from peers.demo.stage import DemoError
+
     console = terminal.err() if as_json else terminal.out()
     try:
         outcome = show.run(wish, console)
     except DemoError as error:
         raise terminal.fail(f"the demo broke off: {error}") from None
     if as_json:
-        typer.echo(json.dumps(json_of(outcome), indent=2))
-    if not outcome.passed:
-        raise typer.Exit(1)
+        terminal.say_json(report.as_json(outcome))
+    return outcome.passed
+
+
+def _require_extras() -> None:
+    """Say which of the optional packages is missing; they take seconds to load."""
+    for name in ("torch", "sklearn", "matplotlib", "dp_accounting"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(
+                f"the demo needs {name}, which is not installed: pip install"
+                " 'secagg[torch,peers,dp,demo]'"
+            )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import enrolment, model_file, spending
+from peers.config import PHASES
 from peers.demo import trainer
 from peers.demo.data import Study
 from peers.demo.terms import (
@@ -155,22 +156,8 @@ state = "{party}-state"
 
 def _aggregator_file(place: Workplace, key: str) -> str:
     terms = place.terms
-    phases = ("advertise_keys", "share_keys", "share_ack", "masked_input")
-    durations = [f"{name} = {PHASE_SECONDS}" for name in phases]
-    durations += [f"{name} = {PHASE_SECONDS}" for name in ("consistency", "unmasking")]
-    extras = f"""
-[[task.extras]]
-name = "loss"
-low = 0
-high = {trainer.MAX_LOSS}
-decimals = {LOSS_DECIMALS}
-"""
-    privacy = f"""
-[privacy]
-noise_multiplier = {terms.noise_multiplier}
-epsilon = {terms.epsilon}
-delta = {DELTA}
-"""
+    answered = [name for name in PHASES if name != "result"]
+    durations = "\n".join(f"{name} = {PHASE_SECONDS}" for name in answered)
     return f"""{_common(AGGREGATOR, key)}
 [listen]
 host = "127.0.0.1"
@@ -190,14 +177,35 @@ chunk_log2 = {CHUNK_LOG2}
 linger = {LINGER_SECONDS}
 
 [task.durations]
-{chr(10).join(durations)}
-{extras if terms.epsilon is None else privacy}
+{durations}
+{_metric_or_noise(terms)}
 [model]
 path = "first-model.safetensors"
 keep = {terms.rounds + 1}
 
 [log]
 file = "{AGGREGATOR}.log"
+"""
+
+
+def _metric_or_noise(terms: Terms) -> str:
+    """Return the table of the metric that rides along, or of noise in its place.
+
+    The noise that hides a hospital's parameters would drown a single number.
+    """
+    if terms.epsilon is None:
+        return f"""
+[[task.extras]]
+name = "loss"
+low = 0
+high = {trainer.MAX_LOSS}
+decimals = {LOSS_DECIMALS}
+"""
+    return f"""
+[privacy]
+noise_multiplier = {terms.noise_multiplier}
+epsilon = {terms.epsilon}
+delta = {DELTA}
 """
 
 

@@ -1,6 +1,7 @@
 """peers.cli: what a person types, and what the command answers."""
 
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -303,3 +304,59 @@ def test_an_identity_that_is_not_enrolled_is_one_line(hospital_file, enrolled) -
     succeed("identity", "new", "bern")
     line = refused("hospital", "--config", path)
     assert "have it enrolled" in line
+
+
+AGGREGATOR = """
+identity = "agg.identity.json"
+roster = "roster.json"
+consortium_key = "{key}"
+state = "state"
+[listen]
+host = "127.0.0.1"
+[task]
+id = "cardio-1"
+rounds = 1
+clip = 1.0
+[model]
+{model}
+"""
+MODELS = {
+    'factory = "ward:one"': "returned a int, not a state_dict",
+    'factory = "ward:counters"': "'steps' is int64",
+    'path = "roster.json"': "not a safetensors file",
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_that_cannot_be_aggregated_is_one_line(enrolled, model) -> None:
+    (enrolled / "ward.py").write_text(
+        "import numpy as np\n"
+        "def one(): return 1\n"
+        "def counters(): return {'w': np.ones(2), 'steps': np.ones(2, np.int64)}\n"
+    )
+    text = AGGREGATOR.format(key=key_of_consortium(), model=model)
+    (enrolled / "agg.toml").write_text(text)
+    try:
+        assert MODELS[model] in refused("aggregator", "--config", "agg.toml")
+    finally:
+        sys.modules.pop("ward", None)
+
+
+def test_an_address_in_use_is_one_line(enrolled) -> None:
+    (enrolled / "ward.py").write_text(
+        "import numpy as np\ndef first(): return {'w': np.ones(2)}\n"
+    )
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = AGGREGATOR.format(
+            key=key_of_consortium(), model='factory = "ward:first"'
+        ).replace("[task]", f"port = {port}\n[task]")
+        (enrolled / "agg.toml").write_text(text)
+        try:
+            line = refused("aggregator", "--config", "agg.toml")
+        finally:
+            sys.modules.pop("ward", None)
+    assert "in use" in line
+    assert str(port) in line

@@ -172,7 +172,7 @@ def _play(scenario: Scenario, *, as_json: bool) -> None:
 def _round_row(number: int, out: Simulated) -> dict[str, Any]:
     if out.aborted is not None:
         outcome = f"aborted by rule {out.aborted.code}"
-    elif out.mean is None:
+    elif not out.released:
         outcome = "discarded by the checks"
     else:
         outcome = "exact sum" if out.exact else "not exact"
@@ -184,6 +184,6 @@ def _round_row(number: int, out: Simulated) -> dict[str, Any]:
         "exact": out.exact,
         "lost": lost,
         "dropped": dict(out.dropped),
-        "max_abs_error": None if out.mean is None else out.max_abs_error,
+        "max_abs_error": out.max_abs_error if out.released else None,
         **sets,
     }

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -71,9 +72,12 @@ class Outcome:
 
 
 def show(outcome: Outcome, console: Console) -> None:
-    """Print the table of the rounds, the comparison and the checks."""
-    console.print(_rounds_table(outcome))
+    """Print the rounds, what they cost, the comparison and the checks."""
     console.print()
+    console.print(f"[bold]{outcome.study.title}[/]")
+    console.print(_part_table(outcome))
+    console.print("[bold]Seconds of each phase, KiB of a hospital that stayed[/]")
+    console.print(_cost_table(outcome))
     _print_comparison(outcome, console)
     console.print()
     for check in outcome.checks:
@@ -127,29 +131,44 @@ def bytes_up(report: RoundReport) -> int:
     return max((report.bytes[silo]["up"] for silo in stayed), default=0)
 
 
-def _rounds_table(outcome: Outcome) -> Table:
-    table = Table(title=outcome.study.title, title_style="bold")
-    for column in ("round", "in the sum", "lost, and where"):
-        table.add_column(column, overflow="fold")
-    for name in PHASES.values():
-        table.add_column(name, justify="right")
-    for column in ("total s", "KiB up", "KiB down", "accuracy", "in clear"):
-        table.add_column(column, justify="right")
+def _part_table(outcome: Outcome) -> Table:
+    table = _table("round", "in the sum", left=("lost, and where",))
+    for column in ("accuracy", "in the clear"):
+        table.add_column(column, justify="right", no_wrap=True)
     for number, report in enumerate(outcome.reports):
+        table.add_row(
+            str(report.round),
+            f"{len(report.sets['u3'])} of {len(outcome.terms.hospitals)}",
+            _lost(report.lost) + "".join(f" {peer}: absent" for peer in report.absent),
+            f"{outcome.accuracy[number + 1]:.3f}",
+            f"{outcome.clear[number + 1]:.3f}",
+        )
+    return table
+
+
+def _cost_table(outcome: Outcome) -> Table:
+    table = _table("round", *PHASES.values(), "total", "up", "down")
+    for report in outcome.reports:
         seconds = [report.seconds.get(phase, 0.0) for phase in PHASES]
         stayed = report.sets["u5"]
         down = max((report.bytes[silo]["down"] for silo in stayed), default=0)
         table.add_row(
             str(report.round),
-            f"{len(report.sets['u3'])} of {len(outcome.terms.hospitals)}",
-            _lost(report.lost) + "".join(f" {peer}: absent" for peer in report.absent),
             *(f"{value:.2f}" for value in seconds),
             f"{sum(seconds):.2f}",
             f"{bytes_up(report) / 1024:.0f}",
             f"{down / 1024:.0f}",
-            f"{outcome.accuracy[number + 1]:.3f}",
-            f"{outcome.clear[number + 1]:.3f}",
         )
+    return table
+
+
+def _table(*right: str, left: Sequence[str] = ()) -> Table:
+    """Return a table that fits 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in right:
+        table.add_column(column, justify="right", no_wrap=True)
+    for column in left:
+        table.add_column(column, no_wrap=True)
     return table
 
 

@@ -64,7 +64,16 @@ def test_the_table_says_who_was_lost_where(run) -> None:
     for death in outcome.killed:
         assert f"{death.hospital}: " in printed
     assert "before sharing keys" in printed
-    assert "KiB up" in printed
+    assert "KiB of a hospital" in printed
+
+
+def test_the_tables_fit_eighty_columns(run) -> None:
+    outcome, _, _ = run
+    screen = io.StringIO()
+    report.show(outcome, Console(file=screen, width=80))
+    rows = [line for line in screen.getvalue().splitlines() if " of 6 " in line]
+    assert len(rows) == ROUNDS
+    assert not any("…" in line for line in screen.getvalue().splitlines())
 
 
 def test_the_json_report_is_complete(run) -> None:

@@ -13,6 +13,9 @@ from typing import Final, NewType
 import numpy as np
 from numpy.typing import NDArray
 
+VERSION = "0.1.0"
+"""Of this package; two sides tell it each other in Hello (spec 8)."""
+
 PeerId = NewType("PeerId", str)
 """A roster id, ``[a-z0-9-]{1,64}`` (spec 2.1-1)."""
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import secagg
 from secagg import codec, errors
 from secagg.crypto import sign, transcript
 from secagg.drivers.clock import Clock
@@ -35,7 +34,7 @@ from secagg.messages import (
     RoundOpen,
     Welcome,
 )
-from secagg.names import PeerId, SessionId
+from secagg.names import VERSION, PeerId, SessionId
 from secagg.roster import AGGREGATOR, HOSPITAL, Roster
 from secagg.signing import check_route, seal
 from secagg.vector import EnvelopeFrame, envelope_frame, parse_frame
@@ -114,7 +113,7 @@ async def _enter(
     hello = Hello(
         nonce=nonce,
         roster_hash=door.roster.hash,
-        version=f"secagg {secagg.__version__}",
+        version=f"secagg {VERSION}",
         time_ms=door.clock.now_ms(),
         session=standing.session,
         transcript=standing.transcript,

@@ -49,6 +49,7 @@ def simulate(
 
     Raises:
         SessionAborted: too many silos fell silent; names who is missing.
+        ReleaseRefused: the checks discarded the sum.
         InputError: the updates differ in shape, or hold a NaN or an infinity.
         ParameterError: a parameter is out of its range.
     """

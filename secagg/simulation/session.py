@@ -39,15 +39,15 @@ class Simulated:
     """What came of one simulated session.
 
     Attributes:
-        mean: the released mean over U3, shape (m,); None if it was aborted or
-            discarded.
+        released_mean: the mean over U3, None if it was aborted or discarded; `mean`
+            raises instead.
         sets: ``u0`` ... ``u5``, ids by set.
         exact: whether the opened integer sum equals the plain sum over U3.
         max_abs_error: the greatest error of the mean beside the plain float mean of
             the same updates over U3.
         error_bound: what it cannot exceed where nothing was clipped or saturated.
-        result: what the aggregator published, verdicts and extras in it; None if it
-            was aborted.
+        published: what the aggregator published, None if it was aborted; `result`
+            raises instead.
         aborted: code, detail and who was missing, if it was aborted.
         dropped: members that broke a rule, and which.
         width: bits per element on the wire.
@@ -56,12 +56,12 @@ class Simulated:
         link: the head of the chain after it.
     """
 
-    mean: Mean | None
+    released_mean: Mean | None
     sets: Mapping[str, tuple[PeerId, ...]]
     exact: bool
     max_abs_error: float
     error_bound: float
-    result: Result | None
+    published: Result | None
     aborted: events.Aborted | None
     dropped: Mapping[PeerId, str]
     width: int
@@ -69,18 +69,45 @@ class Simulated:
     meter: CostMeter = field(repr=False)
     link: bytes = LINK_START
 
+    @property
+    def released(self) -> bool:
+        """Whether a mean came out: not aborted, and not discarded by the checks."""
+        return self.released_mean is not None
+
+    @property
+    def result(self) -> Result:
+        """What the aggregator published, with verdicts and extras.
+
+        Raises:
+            SessionAborted: there is none; names who is missing.
+        """
+        if self.aborted is not None:
+            ended = self.aborted
+            raise errors.SessionAborted(ended.code, ended.detail, ended.missing)
+        assert self.published is not None  # noqa: S101 as it was not aborted
+        return self.published
+
+    @property
+    def mean(self) -> Mean:
+        """The released mean over U3, in the shape of an update.
+
+        Raises:
+            SessionAborted: there is no sum; names who is missing.
+            ReleaseRefused: the checks discarded the sum.
+        """
+        said = "; ".join(one.detail for one in self.result.verdicts if not one.passed)
+        if self.released_mean is None:
+            raise errors.ReleaseRefused(f"the round was discarded: {said}")
+        return self.released_mean
+
     def in_shape(self, shape: tuple[int, ...]) -> Simulated:
         """Return this outcome with its mean in the shape of the updates.
 
         Raises:
             SessionAborted: there is no sum.
+            ReleaseRefused: the checks discarded the sum.
         """
-        if self.aborted is not None:
-            ended = self.aborted
-            raise errors.SessionAborted(ended.code, ended.detail, ended.missing)
-        if self.mean is None:
-            return self
-        return replace(self, mean=Mean(self.mean.reshape(shape)))
+        return replace(self, released_mean=Mean(self.mean.reshape(shape)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,12 +214,12 @@ class Simulator:
 
 def _aborted(cohort: Cohort, ended: events.Aborted) -> Simulated:
     return Simulated(
-        mean=None,
+        released_mean=None,
         sets=cohort.server.sets,
         exact=False,
         max_abs_error=math.nan,
         error_bound=math.nan,
-        result=None,
+        published=None,
         aborted=ended,
         dropped=cohort.server.dropped,
         width=cohort.server.params.width,
@@ -225,12 +252,12 @@ def _completed(cohort: Cohort, ended: events.Completed, inputs: Inputs) -> Simul
     worst = params.scale.error_bound(len(u3)).worst
     mean_weight = sum(inputs.weights.get(peer, 1) for peer in u3) / len(u3)
     return Simulated(
-        mean=mean,
+        released_mean=mean,
         sets=cohort.server.sets,
         exact=bool(np.array_equal(opened, plain_sum(cohort, u3))),
         max_abs_error=math.nan if mean is None else float(np.abs(mean - plain).max()),
         error_bound=worst * params.max_weight / mean_weight,
-        result=ended.result,
+        published=ended.result,
         aborted=None,
         dropped=cohort.server.dropped,
         width=cohort.server.params.width,

@@ -17,6 +17,8 @@ def test_a_report_counts_survivors_and_is_exact():
     assert (report.u1, report.u2, report.u3, report.u4, report.u5) == (10, 10, 8, 8, 7)
     assert report.completed
     assert report.exact
+    assert report.max_abs_error is not None
+    assert report.error_bound is not None
     assert report.max_abs_error < report.error_bound
 
 

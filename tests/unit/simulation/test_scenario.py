@@ -36,7 +36,9 @@ def test_a_scenario_file_plays_its_rounds(tmp_path):
     assert "silo-004" in second.sets["u4"]
     assert "silo-002" in second.sets["u3"]
     assert third.result.status == "discarded"
-    assert third.mean is None
+    assert not third.released
+    with pytest.raises(errors.ReleaseRefused, match="discarded"):
+        assert third.mean.size
 
 
 @pytest.mark.parametrize(

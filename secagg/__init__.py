@@ -1,3 +1,70 @@
-"""Secure aggregation: many parties add up vectors; nobody learns more than the sum."""
+"""Secure aggregation: many parties add up vectors; nobody learns more than the sum.
 
-__version__ = "0.1.0"
+A hospital takes part in a few lines::
+
+    async with secagg.connect(
+        "wss://aggregator:8443", identity=identity, roster=roster, state="state"
+    ) as silo:
+        mean = await silo.contribute(update, weight=n_samples)
+
+and the aggregator runs rounds::
+
+    async with secagg.serve(
+        "0.0.0.0", 8443, identity=identity, roster=roster, task=task, state="state"
+    ) as aggregator:
+        outcome = await aggregator.run_round()
+
+Without a network, `simulate` runs the same machines in this process.
+
+What is listed here is the public interface; everything else may change.
+"""
+
+from secagg import errors
+from secagg.drivers.aggregator import Aggregator
+from secagg.drivers.api import connect, serve
+from secagg.drivers.outcome import RoundOutcome, RoundRecord
+from secagg.drivers.silo import Silo
+from secagg.errors import (
+    ConnectionRefused,
+    InputError,
+    ReleaseRefused,
+    RoundMissed,
+    SecaggError,
+    SessionAborted,
+)
+from secagg.identity import Identity
+from secagg.messages import Extra, NoiseTerms, RoundOpen
+from secagg.names import VERSION
+from secagg.policy import Policy
+from secagg.privacy.ledger import Budget
+from secagg.roster import Roster, SignedRoster
+from secagg.simulation import simulate
+from secagg.task import Task
+
+__version__ = VERSION
+
+__all__ = [
+    "Aggregator",
+    "Budget",
+    "ConnectionRefused",
+    "Extra",
+    "Identity",
+    "InputError",
+    "NoiseTerms",
+    "Policy",
+    "ReleaseRefused",
+    "Roster",
+    "RoundMissed",
+    "RoundOpen",
+    "RoundOutcome",
+    "RoundRecord",
+    "SecaggError",
+    "SessionAborted",
+    "SignedRoster",
+    "Silo",
+    "Task",
+    "connect",
+    "errors",
+    "serve",
+    "simulate",
+]

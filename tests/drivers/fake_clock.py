@@ -1,6 +1,7 @@
 """A clock that stands still until the test moves it."""
 
 import asyncio
+from collections.abc import Callable
 
 
 class FakeClock:
@@ -29,3 +30,9 @@ class FakeClock:
         pending, self._pending = self._pending, []
         for passed in pending:
             passed.set()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop go round until the condition holds; no time passes."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0)

@@ -1,0 +1,262 @@
+"""The two doors of the library: `connect` for a hospital, `serve` for an aggregator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl as tls_module
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from pathlib import Path
+
+from secagg import errors
+from secagg.drivers import progress, websocket
+from secagg.drivers.aggregator import Aggregator, opened
+from secagg.drivers.clock import Clock, SystemClock
+from secagg.drivers.lobby import Door
+from secagg.drivers.opening import NextModel
+from secagg.drivers.progress import Observer, unobserved
+from secagg.drivers.settings import READY_SECONDS, Settings
+from secagg.drivers.silo import Silo
+from secagg.drivers.store import ClientStore, MemoryStore, SqliteStore
+from secagg.drivers.tls import LeafRenewer, client_context, server_context
+from secagg.drivers.transport import Dial, Transport
+from secagg.entropy import Entropy, SystemEntropy
+from secagg.identity import Identity
+from secagg.names import PeerId
+from secagg.policy import Policy
+from secagg.privacy.ledger import Budget
+from secagg.roster import Roster
+from secagg.task import Task
+
+State = Path | str | ClientStore | None
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    url: str,
+    *,
+    identity: Identity,
+    roster: Roster,
+    policy: Policy | None = None,
+    state: State = None,
+    ssl: tls_module.SSLContext | None = None,
+    aggregator: PeerId | None = None,
+    engine: str = "numpy-threads",
+    observer: Observer = unobserved,
+    entropy: Entropy | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Silo]:
+    """Take part as a hospital.
+
+    Dials out, proves both identities, and keeps the connection up until the block ends.
+
+    Args:
+        url: ``wss://host:port``.
+        identity: this hospital's.
+        roster: the consortium's, as this hospital accepted it.
+        policy: this hospital's floors; the default ones if None.
+        state: the state directory. Without one, this process forgets at its end which
+            rounds it joined: for simulations and tests.
+        ssl: a TLS context of the site's own; by default mutual TLS 1.3 from the
+            identities of the roster.
+        aggregator: whom to talk to; by default the only one of the roster.
+        engine: which mask engine.
+        observer: is told what happens.
+        entropy: where secrets come from; by default the operating system.
+        clock: the time; by default this machine's.
+
+    Raises:
+        ConnectionRefused: identity, roster, clock or address do not fit; the message
+            says what to do.
+        StateError: the state directory is held by another process, or damaged.
+    """
+    server = _aggregator_of(roster, aggregator)
+
+    async def dial() -> Transport:
+        secure = url.startswith("wss:")
+        # A new context each time: its leaf lives for a day, a silo for months.
+        context = ssl or (client_context(identity, roster, server) if secure else None)
+        return await websocket.dial(url, context if secure else None)
+
+    async with silo_over(
+        dial,
+        identity=identity,
+        roster=roster,
+        policy=policy,
+        state=state,
+        aggregator=server,
+        engine=engine,
+        observer=observer,
+        entropy=entropy,
+        clock=clock,
+    ) as silo:
+        yield silo
+
+
+@contextlib.asynccontextmanager
+async def silo_over(
+    dial: Dial,
+    *,
+    identity: Identity,
+    roster: Roster,
+    policy: Policy | None = None,
+    state: State = None,
+    aggregator: PeerId | None = None,
+    engine: str = "numpy-threads",
+    observer: Observer = unobserved,
+    entropy: Entropy | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Silo]:
+    """Take part over any transport; the arguments are those of `connect`."""
+    server = _aggregator_of(roster, aggregator)
+    _check_enrolled(identity, roster)
+    with _store(state) as store:
+        silo = Silo(
+            dial=dial,
+            door=Door(
+                identity=identity,
+                roster=roster,
+                entropy=entropy or SystemEntropy(),
+                clock=clock or SystemClock(),
+            ),
+            aggregator=server,
+            policy=policy or Policy(),
+            store=store,
+            engine_name=engine,
+            observer=observer,
+        )
+        try:
+            await silo.start()
+            yield silo
+        finally:
+            await silo.close()
+
+
+@contextlib.asynccontextmanager
+async def serve(
+    host: str,
+    port: int,
+    *,
+    identity: Identity,
+    roster: Roster,
+    task: Task,
+    state: Path | str | None = None,
+    ssl: tls_module.SSLContext | None = None,
+    without_tls: bool = False,
+    budget: Budget | None = None,
+    min_members: int = 3,
+    expected: Collection[PeerId] | None = None,
+    ready_seconds: float = READY_SECONDS,
+    next_model: NextModel | None = None,
+    engine: str = "numpy-threads",
+    observer: Observer = unobserved,
+    entropy: Entropy | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Aggregator]:
+    """Serve the hospitals of a roster; run rounds with the aggregator that is yielded.
+
+    Args:
+        host: the address to bind.
+        port: the port; 0 for any free one, `Aggregator.port` says which.
+        identity: the aggregator's.
+        roster: the consortium's.
+        task: what is asked for.
+        state: the state directory; without one nothing outlives this process.
+        ssl: a TLS context of the site's own; by default mutual TLS 1.3 from the
+            identities of the roster.
+        without_tls: serve plain websockets; on the loopback alone, behind a proxy.
+        budget: what the task may spend; needed if it adds noise.
+        min_members: how few may open a session at the deadline.
+        expected: whose Ready opens a session at once; None for every hospital.
+        ready_seconds: from RoundOpen to that deadline.
+        next_model: makes the next model of a released mean; its hash is published
+            with the Result.
+        engine: which mask engine.
+        observer: is told what happens.
+        entropy: nonces and noise seeds; by default the operating system.
+        clock: deadlines and the time of day; by default this machine's.
+
+    Raises:
+        ConnectionRefused: the identity is not an aggregator of the roster, or no TLS
+            on an address that others reach.
+        StateError: the state directory is held by another process, or damaged.
+    """
+    settings = Settings(
+        identity=identity,
+        roster=roster,
+        task=task,
+        state=None if state is None else Path(state),
+        budget=budget,
+        min_members=min_members,
+        expected=expected,
+        ready_seconds=ready_seconds,
+        next_model=next_model,
+        engine=engine,
+        observer=observer,
+        entropy=entropy or SystemEntropy(),
+        clock=clock or SystemClock(),
+    )
+    async with opened(settings) as aggregator, contextlib.AsyncExitStack() as stack:
+        context = None
+        if not without_tls:
+            context = ssl or await stack.enter_async_context(_own_tls(settings))
+        listening = websocket.listen(host, port, aggregator.accept, context)
+        aggregator.port = await stack.enter_async_context(listening)
+        yield aggregator
+
+
+@contextlib.asynccontextmanager
+async def _own_tls(settings: Settings) -> AsyncIterator[tls_module.SSLContext]:
+    """Yield a context whose leaf is kept fresh."""
+    context = server_context(
+        settings.identity, settings.roster, on_refused=_reporting(settings.observer)
+    )
+    renewer = LeafRenewer(context, settings.identity)
+    renewing = asyncio.create_task(renewer.run(settings.clock))
+    try:
+        yield context
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+
+
+def _reporting(observer: Observer) -> Callable[[str], None]:
+    def refused(detail: str) -> None:
+        observer(progress.PeerRefused(peer=None, rule="tls", detail=detail))
+
+    return refused
+
+
+def _aggregator_of(roster: Roster, aggregator: PeerId | None) -> PeerId:
+    known = roster.aggregators
+    if aggregator is not None and aggregator in known:
+        return aggregator
+    if aggregator is None and len(known) == 1:
+        return known[0]
+    asked = (
+        "which one to use is not said" if aggregator is None else f"not {aggregator}"
+    )
+    raise errors.ConnectionRefused(
+        f"the roster's aggregators are {', '.join(known) or 'none'}; {asked}"
+    )
+
+
+def _check_enrolled(identity: Identity, roster: Roster) -> None:
+    known = identity.id in roster.hospitals
+    if not known or roster.member(identity.id).key != identity.key.public:
+        raise errors.ConnectionRefused(
+            f"{identity.id} with the key {identity.fingerprint} is no hospital in"
+            f" version {roster.version} of the roster: have it enrolled and accept the"
+            " newest roster, or use the identity that is enrolled"
+        )
+
+
+@contextlib.contextmanager
+def _store(state: State) -> Iterator[ClientStore]:
+    if state is None:
+        yield MemoryStore()
+    elif isinstance(state, Path | str):
+        with SqliteStore(Path(state)) as store:
+            yield store
+    else:
+        yield state

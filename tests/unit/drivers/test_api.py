@@ -1,0 +1,140 @@
+import asyncio
+import dataclasses
+
+import numpy as np
+import pytest
+
+import secagg
+from secagg import errors
+from secagg.consortium import Consortium
+from secagg.drivers import progress
+from secagg.drivers.api import silo_over
+from secagg.drivers.memory import MemoryNetwork
+from secagg.names import PeerId
+from tests.drivers.fake_clock import until
+
+CONSORTIUM = Consortium.of(4, b"api")
+PEERS = sorted(CONSORTIUM.silos)
+TASK = secagg.Task(task_id="demo", length=5, clip=1.0)
+
+
+def serving(**changes):
+    given = {
+        "identity": CONSORTIUM.aggregator,
+        "roster": CONSORTIUM.roster,
+        "task": TASK,
+    }
+    return secagg.serve("127.0.0.1", 0, **{**given, **changes})
+
+
+def connecting(port, peer, **changes):
+    given = {"identity": CONSORTIUM.silos[peer], "roster": CONSORTIUM.roster}
+    scheme = changes.pop("scheme", "wss")
+    return secagg.connect(f"{scheme}://127.0.0.1:{port}", **{**given, **changes})
+
+
+async def contribute(port, peer, value, **changes):
+    async with connecting(port, peer, **changes) as silo:
+        return await silo.contribute(np.full(5, value))
+
+
+@pytest.mark.parametrize("scheme", ["wss", "ws"])
+async def test_the_few_lines_of_the_readme_work(scheme) -> None:
+    async with serving(without_tls=scheme == "ws") as aggregator:
+        work = [
+            asyncio.create_task(contribute(aggregator.port, u, k / 10, scheme=scheme))
+            for k, u in enumerate(PEERS)
+        ]
+        outcome = await aggregator.run_round()
+        means = await asyncio.gather(*work)
+    assert outcome.sets["u3"] == tuple(PEERS)
+    assert outcome.error is not None
+    for mean in means:
+        assert np.abs(mean - 0.15).max() < outcome.error.worst
+
+
+async def test_an_identity_that_tls_does_not_know_is_said_on_both_sides() -> None:
+    seen: list[progress.Progress] = []
+    stranger = Consortium.of(4, b"strangers")
+    async with serving(observer=seen.append) as aggregator:
+        with pytest.raises(errors.ConnectionRefused, match="fingerprints"):
+            async with connecting(
+                aggregator.port,
+                PEERS[0],
+                identity=stranger.silos[PEERS[0]],
+                roster=dataclasses.replace(
+                    CONSORTIUM.roster, members=mixed(stranger, PEERS[0])
+                ),
+            ):
+                pass
+        await until(lambda: any(isinstance(e, progress.PeerRefused) for e in seen))
+    (refused,) = [e for e in seen if isinstance(e, progress.PeerRefused)]
+    assert refused.rule == "tls"
+
+
+def mixed(stranger, peer):
+    """The members, with another key for one of them."""
+    key = stranger.silos[peer].key.public
+    return tuple(
+        dataclasses.replace(member, key=key) if member.id == peer else member
+        for member in CONSORTIUM.roster.members
+    )
+
+
+async def test_a_silo_that_is_not_enrolled_does_not_dial() -> None:
+    stranger = Consortium.of(4, b"strangers").silos[PEERS[0]]
+    with pytest.raises(errors.ConnectionRefused, match="is no hospital"):
+        async with connecting(1, PEERS[0], identity=stranger):
+            pass
+
+
+async def test_an_address_in_clear_is_refused() -> None:
+    with pytest.raises(errors.ConnectionRefused, match="would travel in clear"):
+        async with secagg.connect(
+            "ws://aggregator.example:8443",
+            identity=CONSORTIUM.silos[PEERS[0]],
+            roster=CONSORTIUM.roster,
+        ):
+            pass
+
+
+async def test_an_aggregator_that_the_roster_does_not_have_is_refused() -> None:
+    with pytest.raises(errors.ConnectionRefused, match="not elsewhere"):
+        async with connecting(1, PEERS[0], aggregator=PeerId("elsewhere")):
+            pass
+
+
+async def test_which_of_several_aggregators_must_be_said() -> None:
+    roster = CONSORTIUM.roster
+    second = tuple(
+        dataclasses.replace(m, role="aggregator") if m.id == PEERS[3] else m
+        for m in roster.members
+    )
+    two = dataclasses.replace(roster, members=second)
+    with pytest.raises(errors.ConnectionRefused, match="which one to use is not said"):
+        async with connecting(1, PEERS[0], roster=two):
+            pass
+
+
+async def test_a_state_directory_that_is_held_is_refused(tmp_path) -> None:
+    network = MemoryNetwork()
+
+    def silo():
+        return silo_over(
+            network.dial,
+            identity=CONSORTIUM.silos[PEERS[0]],
+            roster=CONSORTIUM.roster,
+            state=tmp_path,
+        )
+
+    async with serving(without_tls=True) as aggregator:
+        network.listen(aggregator.accept)
+        async with silo():
+            with pytest.raises(errors.StateError, match="another process"):
+                await silo().__aenter__()
+        await network.close()
+
+
+def test_the_public_names_fit_one_screen_and_exist() -> None:
+    assert len(secagg.__all__) < 40
+    assert all(hasattr(secagg, name) for name in secagg.__all__)

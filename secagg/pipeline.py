@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -159,11 +159,12 @@ def release(
     )
     epsilon = ledger.charge(task_id, sid, event)
     noised = _noised(opened, noise)
+    sums = {one.extra.name: one.total for one in noised.extras}
     return Released(
         verdicts=verdicts + _checked(noised, Sees.RELEASED),
         vector=noised.vector,
         extras=tuple((one.extra.name, one.total) for one in noised.extras),
-        mean=Mean(dequantize(noised.vector, params.scale.s, _divisor(noised, params))),
+        mean=mean_of(noised.vector, params, u3_count=noised.u3_count, extras=sums),
         event=event,
         sigma_squared=sigma_squared,
         epsilon=epsilon,
@@ -233,16 +234,30 @@ def _noised(opened: OpenedSum, noise: Iterator[NDArray[np.int64]]) -> OpenedSum:
     return dataclasses.replace(opened, vector=VectorSum(vector), extras=noised_extras)
 
 
-def _divisor(view: OpenedSum, params: Parameters) -> float:
+def mean_of(
+    total: VectorSum, params: Parameters, *, u3_count: int, extras: Mapping[str, int]
+) -> Mean:
+    """Return the mean of a released sum; both sides take this step (spec 5).
+
+    Args:
+        total: the released integer sum, shape (m,).
+        params: the session's.
+        u3_count: |U3|.
+        extras: the released sum of each extra by name.
+    """
+    count = divisor(params, u3_count=u3_count, extras=extras)
+    return Mean(dequantize(total, params.scale.s, count))
+
+
+def divisor(params: Parameters, *, u3_count: int, extras: Mapping[str, int]) -> float:
     """Return |U3|, or W / w_max for a weighted mean (spec 5).
 
     W is the weight sum as released. Noise may bring it to 0 or below, where no mean is
     defined: it is then taken as 1, the least that one member can weigh.
     """
     if params.weighting == "uniform":
-        return view.u3_count
-    (weight_sum,) = (one.total for one in view.extras if one.extra.name == WEIGHT)
-    return max(1, weight_sum) / params.max_weight
+        return u3_count
+    return max(1, extras[WEIGHT]) / params.max_weight
 
 
 def published(

@@ -223,6 +223,7 @@ class Aggregator:
             params=params,
             task_id=server.manifest.task_id,
             sid=server.sid,
+            model_hash=server.manifest.model_hash,
             spool=self._state.spool(server.sid, chunks_of(params)),
             engine=self._engine_of(params.width),
             noise_seed=noise_seed,

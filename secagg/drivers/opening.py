@@ -7,29 +7,24 @@ gets the same bytes: the masks follow from the shares, the noise from a journale
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from secagg import pipeline, vector
+from secagg import pipeline
 from secagg.drivers.blobs import BlobStore
 from secagg.drivers.spool import Spool
 from secagg.engine import MaskEngine
 from secagg.events import OpenSum
 from secagg.masked_chunks import opened_chunk
-from secagg.messages import BlobRef, CheckVerdict, Result
+from secagg.messages import Result
 from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
 from secagg.privacy.ledger import BudgetLedger
-from secagg.robust.check import Verdict
 
 NextModel = Callable[[Mean], bytes | None]
 """Makes the next model of a released mean; its hash goes into the Result."""
-
-RELEASED = "released"
-DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +35,7 @@ class Opening:
         params: the session's.
         task_id: whose budget is charged.
         sid: the session.
+        model_hash: of the round's model; a discarded round leaves it as it is.
         spool: where y_u of U3 lies.
         engine: expands masks at the session's width.
         noise_seed: 32 bytes, journaled.
@@ -52,6 +48,7 @@ class Opening:
     params: Parameters
     task_id: str
     sid: SessionId
+    model_hash: bytes
     spool: Spool
     engine: MaskEngine
     noise_seed: bytes = field(repr=False)
@@ -83,7 +80,7 @@ class Opening:
                 ledger=self.ledger,
             )
         except pipeline.SumRefusedError as error:
-            return self._discarded(effect.u3, error.verdicts)
+            return pipeline.discarded(error, u3=effect.u3, model_hash=self.model_hash)
         return self._published(effect.u3, released)
 
     def total(self, effect: OpenSum) -> VectorSum:
@@ -102,42 +99,11 @@ class Opening:
         return VectorSum(total)
 
     def _published(self, u3: tuple[PeerId, ...], released: pipeline.Released) -> Result:
-        blob, width = vector.released_bytes(released.vector)
-        reference = BlobRef(hash=self.blobs.put(blob), size=len(blob), width=width)
         model = None if self.next_model is None else self.next_model(released.mean)
-        return Result(
-            status=RELEASED,
+        result, vector = pipeline.published(
+            released,
             u3=u3,
-            verdicts=_verdicts(released.verdicts),
-            dp=released.noise,
-            extras=released.extras,
-            vector=reference,
             next_model_hash=None if model is None else self.blobs.put(model),
-            epsilon=_finite(released.epsilon),
         )
-
-    def _discarded(
-        self, u3: tuple[PeerId, ...], verdicts: tuple[Verdict, ...]
-    ) -> Result:
-        return Result(
-            status=DISCARDED,
-            u3=u3,
-            verdicts=_verdicts(verdicts),
-            dp=None,
-            extras=(),
-            vector=None,
-            next_model_hash=None,
-            epsilon=_finite(self.ledger.epsilon(self.task_id)),
-        )
-
-
-def _verdicts(verdicts: tuple[Verdict, ...]) -> tuple[CheckVerdict, ...]:
-    return tuple(
-        CheckVerdict(check=one.check, passed=one.passed, detail=one.detail)
-        for one in verdicts
-    )
-
-
-def _finite(epsilon: float) -> float | None:
-    """Return epsilon as the Result has it: without noise there is none."""
-    return epsilon if math.isfinite(epsilon) else None
+        self.blobs.put(vector)
+        return result

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from secagg import events
+from secagg import events, pipeline
 from secagg.messages import Manifest, Result
 from secagg.names import Mean, PeerId, SessionId, VectorSum
-from secagg.params import WEIGHT, Parameters
-from secagg.quantize import ErrorBound, dequantize
+from secagg.params import Parameters
+from secagg.quantize import ErrorBound
 
 SILENT = "silent until the deadline"
 
@@ -156,15 +156,14 @@ class RoundRecord:
 def mean_of(result: Result, total: VectorSum, params: Parameters) -> Mean:
     """Return the mean over U3 of a released sum (spec 5).
 
-    Noise may bring the weight sum to 0 or below, where no mean is defined: it is taken
-    as 1 then, the least that one member can weigh.
-
     Args:
         result: names U3 and the sums of the extras.
         total: the released integer sum, shape (m,).
         params: the session's.
     """
-    return Mean(dequantize(total, params.scale.s, _divisor(result, params)))
+    return pipeline.mean_of(
+        total, params, u3_count=len(result.u3), extras=dict(result.extras)
+    )
 
 
 def error_of(result: Result, params: Parameters) -> ErrorBound:
@@ -172,15 +171,11 @@ def error_of(result: Result, params: Parameters) -> ErrorBound:
 
     A weighted mean has the bound of a uniform one, stretched by w_max |U3| / W.
     """
-    bound = params.scale.error_bound(len(result.u3))
-    stretch = len(result.u3) / _divisor(result, params)
+    count = len(result.u3)
+    bound = params.scale.error_bound(count)
+    divisor = pipeline.divisor(params, u3_count=count, extras=dict(result.extras))
+    stretch = count / divisor
     return ErrorBound(bound.worst * stretch, bound.deviation * stretch)
-
-
-def _divisor(result: Result, params: Parameters) -> float:
-    if params.weighting == "uniform":
-        return len(result.u3)
-    return max(1, dict(result.extras)[WEIGHT]) / params.max_weight
 
 
 def losses(

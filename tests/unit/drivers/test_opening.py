@@ -55,6 +55,7 @@ def opening(tmp_path, inputs, **changes) -> Opening:
         params=PARAMS,
         task_id="demo",
         sid=SID,
+        model_hash=bytes([8]) * 32,
         spool=spool,
         engine=engine("numpy-threads", PARAMS.width),
         noise_seed=bytes(32),
@@ -116,9 +117,7 @@ def test_a_sum_that_no_honest_cohort_has_is_discarded_by_rule_10_1(tmp_path) -> 
     assert not all(verdict.passed for verdict in result.verdicts)
 
 
-def test_a_discarded_sum_makes_no_model_and_is_not_charged(
-    tmp_path, monkeypatch
-) -> None:
+def test_a_discarded_sum_leaves_the_model_as_it_is(tmp_path, monkeypatch) -> None:
     refused = Verdict(check="test", passed=False, detail="no", fatal=True)
 
     def refuse(*args, **kwargs):
@@ -127,5 +126,5 @@ def test_a_discarded_sum_makes_no_model_and_is_not_charged(
     monkeypatch.setattr(pipeline, "release", refuse)
     one = opening(tmp_path, vectors(), next_model=lambda mean: pytest.fail("made"))
     result = one.open(EFFECT)
-    assert result.next_model_hash is None
-    assert result.epsilon == 0.0
+    assert result.next_model_hash == one.model_hash
+    assert result.vector is None

@@ -50,6 +50,7 @@ class Scene:
             params=params,
             task_id="demo",
             sid=server.sid,
+            model_hash=bytes(32),
             spool=self.state.spool(server.sid, chunks_of(params)),
             engine=engine("numpy-threads", params.width),
             noise_seed=bytes(32),

@@ -10,31 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from peers import model_file, records, spending
-from peers.config import AggregatorConfig, TaskTerms
+from peers.config import AggregatorConfig
 from peers.logs import Logger, short
 from peers.membership import Membership, site_context
 from peers.model_store import ModelStore
 from peers.records import RoundReport
+from peers.task_terms import budget_of, expected_of, first_model, task_of
 from peers.toml_file import ConfigError
-from peers.training import load_function
 from secagg import (
     Aggregator,
-    Budget,
-    Extra,
-    NoiseTerms,
     RoundOutcome,
-    Task,
     errors,
     serve,
 )
 from secagg.drivers.progress import Observer, Progress, SessionBegan, unobserved
 from secagg.names import Mean
-from secagg.tensors import Layout
 
 FAILURES: Final = 3
 """Rounds in a row without a Result before the program gives up."""
@@ -80,7 +75,7 @@ class AggregatorProgram:
         self._failures = 0
         self.store = ModelStore(config.state / "model", keep=config.model.keep)
         if self.store.empty:
-            self.store.begin(_first_model(config, folder))
+            self.store.begin(first_model(config, folder))
         self._blob = self.store.read()
         self._layout = model_file.layout_of(self._blob, config.model.frozen)
 
@@ -120,8 +115,9 @@ class AggregatorProgram:
             state=config.state,
             ssl=site_context(config.tls, server=True),
             without_tls=listen.without_tls,
-            budget=_budget(config),
+            budget=budget_of(config),
             min_members=config.task.min_members,
+            expected=expected_of(config, self._member),
             ready_seconds=config.task.ready_deadline,
             next_model=self._next_model,
             observer=self._observe,
@@ -222,70 +218,3 @@ class AggregatorProgram:
                 f" {terms.noise_multiplier:g}, and {done} are done: stop here, or begin"
                 " a new task with more noise or a budget its members agree to"
             )
-
-
-def task_of(config: AggregatorConfig, layout: Layout) -> Task:
-    """Return the task as the library has it.
-
-    Args:
-        config: the checked configuration.
-        layout: of the global model.
-    """
-    terms, privacy = config.task, config.privacy
-    noise = None
-    if privacy is not None:
-        noise = NoiseTerms(
-            mechanism=spending.MECHANISM,
-            noise_multiplier=privacy.noise_multiplier,
-            adjacency=privacy.adjacency,
-            delta=privacy.delta,
-        )
-    return Task(
-        task_id=terms.id,
-        length=layout.size,
-        clip=terms.clip,
-        coordinate_range=terms.coordinate_range,
-        bits=terms.bits,
-        weighting=terms.weighting,
-        max_weight=terms.max_weight,
-        extras=_extras(terms),
-        corruption_bound=terms.corruption_bound,
-        chunk_log2=terms.chunk_log2,
-        dp=noise,
-        durations=terms.durations.milliseconds,
-    )
-
-
-def _extras(terms: TaskTerms) -> tuple[Extra, ...]:
-    return tuple(
-        Extra(
-            name=extra.wire_name,
-            low=round(extra.low * extra.scale),
-            high=round(extra.high * extra.scale),
-        )
-        for extra in terms.extras
-    )
-
-
-def _budget(config: AggregatorConfig) -> Budget | None:
-    privacy = config.privacy
-    if privacy is None:
-        return None
-    return Budget(epsilon=privacy.epsilon, delta=privacy.delta)
-
-
-def _first_model(config: AggregatorConfig, folder: Path) -> bytes:
-    """Return the bytes of the first model, from its file or its factory."""
-    terms = config.model
-    if terms.path is not None:
-        blob = terms.path.read_bytes()
-        model_file.layout_of(blob, terms.frozen)
-        return blob
-    assert terms.factory is not None  # noqa: S101 the configuration has one of the two
-    made: Any = load_function(terms.factory, folder)()
-    if not isinstance(made, Mapping):
-        raise ConfigError(
-            f"[model] factory {terms.factory} returned a {type(made).__name__}, not a"
-            " state_dict"
-        )
-    return model_file.save(made)

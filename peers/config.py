@@ -168,6 +168,9 @@ class TaskTerms(Section):
     min_members: int = Field(
         default=4, ge=3, description="the fewest members of a session"
     )
+    expected: Names | None = Field(
+        default=None, description="whose Ready opens a session at once; all hospitals"
+    )
     ready_deadline: float = Field(
         default=3600, gt=0, description="seconds to wait for all to be ready"
     )

@@ -40,6 +40,7 @@ clip = {clip}
 bits = {bits}
 {weights}
 ready_deadline = {ready_deadline}
+{expected}
 linger = 0.2
 {extras}
 [task.durations]
@@ -122,6 +123,7 @@ class Programs:
             "metrics": METRIC,
             "min_bits": 8,
             "ready_deadline": 20.0,
+            "expected": "",
             **terms,
         }
         self.reports: list[RoundReport] = []

@@ -8,6 +8,7 @@ import pytest
 
 from peers import enrolment, model_file, records
 from peers.hospital import TrainerError
+from peers.toml_file import ConfigError
 from peers.training import TrainResult
 from secagg import errors
 from tests.peers.programs import HOSPITALS, WEIGHTS, Programs, mean_step, step_of, train
@@ -95,6 +96,21 @@ async def test_a_slow_hospital_is_told_and_trains_on_the_next_model(tmp_path) ->
     assert "zug" in first.absent
     assert "zug" in second.sets["u3"] or "zug" in second.absent
     assert programs.named("zug", "round_missed")
+
+
+async def test_a_round_does_not_wait_for_who_is_not_expected(tmp_path) -> None:
+    here = HOSPITALS[:-1]
+    programs = Programs(tmp_path, rounds=1, expected=f"expected = {list(here)}")
+    await programs.run(silos=here)
+    (report,) = programs.reports
+    assert report.sets["u3"] == list(here)
+    assert report.absent == {"zug": records.NOT_CONNECTED}
+
+
+async def test_a_stranger_cannot_be_expected(tmp_path) -> None:
+    programs = Programs(tmp_path, expected='expected = ["lausanne"]')
+    with pytest.raises(ConfigError, match=r"lausanne.*which has basel, bern"):
+        await programs.run(silos=())
 
 
 async def test_a_trainer_that_keeps_failing_ends_its_program_alone(tmp_path) -> None:

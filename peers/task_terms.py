@@ -1,0 +1,117 @@
+"""From the aggregator's configuration to the library's terms and the first model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from peers import model_file, spending
+from peers.config import AggregatorConfig, TaskTerms
+from peers.membership import Membership
+from peers.toml_file import ConfigError
+from peers.training import load_function
+from secagg import Budget, Extra, NoiseTerms, Task
+from secagg.names import PeerId
+from secagg.tensors import Layout
+
+
+def task_of(config: AggregatorConfig, layout: Layout) -> Task:
+    """Return the task as the library has it.
+
+    Args:
+        config: the checked configuration.
+        layout: of the global model.
+    """
+    terms, privacy = config.task, config.privacy
+    noise = None
+    if privacy is not None:
+        noise = NoiseTerms(
+            mechanism=spending.MECHANISM,
+            noise_multiplier=privacy.noise_multiplier,
+            adjacency=privacy.adjacency,
+            delta=privacy.delta,
+        )
+    return Task(
+        task_id=terms.id,
+        length=layout.size,
+        clip=terms.clip,
+        coordinate_range=terms.coordinate_range,
+        bits=terms.bits,
+        weighting=terms.weighting,
+        max_weight=terms.max_weight,
+        extras=_extras(terms),
+        corruption_bound=terms.corruption_bound,
+        chunk_log2=terms.chunk_log2,
+        dp=noise,
+        durations=terms.durations.milliseconds,
+    )
+
+
+def _extras(terms: TaskTerms) -> tuple[Extra, ...]:
+    return tuple(
+        Extra(
+            name=extra.wire_name,
+            low=round(extra.low * extra.scale),
+            high=round(extra.high * extra.scale),
+        )
+        for extra in terms.extras
+    )
+
+
+def expected_of(config: AggregatorConfig, member: Membership) -> list[PeerId] | None:
+    """Return whose Ready opens a session at once; None for every hospital.
+
+    Raises:
+        ConfigError: a name is no hospital of the roster.
+    """
+    names = config.task.expected
+    if names is None:
+        return None
+    hospitals = member.roster.hospitals
+    strangers = sorted(set(names) - set(hospitals))
+    if strangers:
+        raise ConfigError(
+            f"[task] expected names {', '.join(strangers)}, no hospital of version"
+            f" {member.roster.version} of the roster, which has {', '.join(hospitals)}"
+        )
+    return [PeerId(name) for name in names]
+
+
+def budget_of(config: AggregatorConfig) -> Budget | None:
+    """Return what the task may spend; None without noise."""
+    privacy = config.privacy
+    if privacy is None:
+        return None
+    return Budget(epsilon=privacy.epsilon, delta=privacy.delta)
+
+
+def first_model(config: AggregatorConfig, folder: Path) -> bytes:
+    """Return the bytes of the first model, from its file or its factory.
+
+    Args:
+        config: the checked configuration.
+        folder: where the factory's module is looked for.
+
+    Raises:
+        ConfigError: the factory cannot be used.
+        InputError: the model cannot be aggregated; names the tensor.
+    """
+    terms = config.model
+    if terms.path is not None:
+        blob = terms.path.read_bytes()
+    else:
+        blob = _made(terms.factory or "", folder)
+    # Now, before it is stored: a model that cannot be summed never becomes the first.
+    model_file.layout_of(blob, terms.frozen)
+    return blob
+
+
+def _made(factory: str, folder: Path) -> bytes:
+    made: Any = load_function(factory, folder)()
+    if not isinstance(made, Mapping):
+        raise ConfigError(
+            f"[model] factory {factory} returned a {type(made).__name__}, not a"
+            " state_dict"
+        )
+    return model_file.save(made)

@@ -15,11 +15,17 @@ import msgpack
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from secagg import events, messages
+from secagg import errors, events, messages
 from secagg.messages import Envelope, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.roster import Roster
 from tests.recording import RecordedClient, body_of
+
+LISTS = ("KeyList", "DealtShares", "DealerList", "InputList", "Certificate")
+"""What a client bases its own moves on."""
+
+Entry = messages.SignedKeys | messages.SignedRoot | messages.SignedVote
+"""A member's signature as a list quotes it."""
 
 Opened = dict[tuple[SessionId, PeerId, str], set[PeerId]]
 """Who opened a share of which kind, of which member's secret."""
@@ -37,14 +43,17 @@ def digest(label: str, *parts: bytes) -> bytes:
 
 @dataclass
 class Session:
-    """What one client learnt and said in one session."""
+    """What one client learnt and said in one session; the first of each list counts."""
 
+    sid: SessionId
     manifest: Manifest
+    keys: tuple[messages.SignedKeys, ...] = ()
     dealt: dict[PeerId, tuple[bytes, bytes]] = field(default_factory=dict)
     own: tuple[bytes, bytes] = (b"", b"")
-    u1: tuple[PeerId, ...] = ()
     u2: tuple[PeerId, ...] = ()
-    u3: tuple[PeerId, ...] = ()
+    inputs: tuple[messages.SignedRoot, ...] = ()
+    h1: bytes = b""
+    h2: bytes = b""
     votes: set[bytes] = field(default_factory=set)
     certified: set[bytes] = field(default_factory=set)
     said: dict[str, set[bytes]] = field(
@@ -53,10 +62,41 @@ class Session:
     masks: set[tuple[bytes, ...]] = field(default_factory=set)
 
     @property
+    def members(self) -> tuple[PeerId, ...]:
+        return tuple(member.peer for member in self.manifest.members)
+
+    @property
+    def u1(self) -> tuple[PeerId, ...]:
+        return tuple(entry.peer for entry in self.keys)
+
+    @property
+    def u3(self) -> tuple[PeerId, ...]:
+        return tuple(entry.peer for entry in self.inputs)
+
+    @property
     def quorum(self) -> int:
         """Floor((n + c) / 2) + 1."""
-        n, c = len(self.manifest.members), self.manifest.corruption_bound
-        return (n + c) // 2 + 1
+        return (len(self.members) + self.manifest.corruption_bound) // 2 + 1
+
+    @property
+    def floor(self) -> int:
+        return max(self.quorum, 3, self.manifest.corruption_bound + 2)
+
+    def hear(self, envelope: Envelope) -> None:
+        """Note a list, whether or not it will be accepted."""
+        match body_of(envelope):
+            case messages.KeyList(entries=entries) if not self.keys:
+                self.keys = entries
+                self.h1 = digest("secagg/1/h1", self.sid, envelope.body)
+            case messages.DealtShares(entries=entries) if not self.dealt:
+                self.dealt = {e.dealer: (e.com_b, e.com_s) for e in entries}
+            case messages.DealerList(dealers=dealers) if not self.u2:
+                self.u2 = dealers
+                self.h2 = digest("secagg/1/h2", self.h1, envelope.body)
+            case messages.InputList(entries=entries) if not self.inputs:
+                self.inputs = entries
+            case _:
+                pass
 
 
 class Witness:
@@ -66,7 +106,7 @@ class Witness:
         self._client = client
         self._roster = roster
         self._joined: dict[str, tuple[int, int]] = {}
-        self._released: set[tuple[str, int]] = set()
+        self._spent: set[tuple[str, int]] = set()
         self._keys: dict[bytes, SessionId] = {}
         self.sessions: dict[SessionId, Session] = {}
         self.opened: Opened = collections.defaultdict(set)
@@ -81,54 +121,45 @@ class Witness:
         return self
 
     def _hear(self, envelope: Envelope) -> None:
-        """Note what came; what was not accepted leads to no answer below."""
         session = self.sessions.get(envelope.sid)
-        kinds = ("KeyList", "DealtShares", "DealerList", "InputList", "Certificate")
-        if session is None or envelope.type not in kinds:
+        if session is None or envelope.type not in LISTS:
             return
-        match body_of(envelope):
-            case messages.KeyList(entries=entries) if not session.u1:
-                session.u1 = tuple(entry.peer for entry in entries)
-            case messages.DealtShares(entries=entries) if not session.dealt:
-                session.dealt = {e.dealer: (e.com_b, e.com_s) for e in entries}
-            case messages.DealerList(dealers=dealers) if not session.u2:
-                session.u2 = dealers
-            case messages.InputList(entries=entries) if not session.u3:
-                session.u3 = tuple(entry.peer for entry in entries)
-            case messages.Certificate() as certificate:
-                self._certify(session, envelope.sid, certificate)
-            case _:
-                pass
+        try:
+            session.hear(envelope)
+            if envelope.type == "Certificate":
+                self._certify(session, body_of(envelope))
+        except errors.CodecError:
+            return
 
-    def _certify(
-        self, session: Session, sid: SessionId, certificate: messages.Certificate
-    ) -> None:
+    def _certify(self, session: Session, certificate: messages.Message) -> None:
+        assert isinstance(certificate, messages.Certificate)
         for h3 in session.votes:
             valid = {
                 vote.peer
                 for vote in certificate.votes
-                if vote.peer in session.u1 and self._voted(vote, sid, h3, session)
+                if vote.peer in session.u1
+                and self._signed(session, vote, "Consistency", [h3], h3)
             }
             if len(valid) >= session.quorum:
                 session.certified.add(h3)
 
-    def _voted(
-        self, vote: messages.SignedVote, sid: SessionId, h3: bytes, session: Session
+    def _signed(
+        self, session: Session, entry: Entry, type_: str, fields: list[bytes], h: bytes
     ) -> bool:
-        body: bytes = msgpack.packb([h3], use_bin_type=True)
-        to = session.manifest.aggregator.encode()
+        """Whether the entry's member signed this message to the aggregator."""
+        body: bytes = msgpack.packb(fields, use_bin_type=True)
+        names = (entry.peer.encode(), session.manifest.aggregator.encode())
         signed = lp(
             b"secagg/1/sig",
-            b"Consistency",
-            sid,
-            vote.peer.encode(),
-            to,
-            h3,
+            type_.encode(),
+            session.sid,
+            *names,
+            h,
             hashlib.sha256(body).digest(),
         )
-        key = self._roster.member(vote.peer).key
+        key = self._roster.member(entry.peer).key
         try:
-            Ed25519PublicKey.from_public_bytes(key).verify(vote.signature, signed)
+            Ed25519PublicKey.from_public_bytes(key).verify(entry.signature, signed)
         except InvalidSignature:
             return False
         return True
@@ -138,9 +169,9 @@ class Witness:
             case events.PersistJoined():
                 self._check_join(effect)
             case events.Joined():
-                self.sessions[effect.sid] = Session(effect.manifest)
+                self.sessions[effect.sid] = Session(effect.sid, effect.manifest)
             case events.PersistSpent():
-                self._released.add((effect.task_id, effect.round_no))
+                self._spent.add((effect.task_id, effect.round_no))
             case events.MaskVector():
                 self._check_masks(effect)
             case events.Send():
@@ -151,7 +182,7 @@ class Witness:
     def _check_join(self, effect: events.PersistJoined) -> None:
         pair = (effect.round_no, effect.attempt)
         assert pair > self._joined.get(effect.task_id, (0, 0)), "I7"
-        assert (effect.task_id, effect.round_no) not in self._released, "I8"
+        assert (effect.task_id, effect.round_no) not in self._spent, "I8"
         self._joined[effect.task_id] = pair
 
     def _check_masks(self, effect: events.MaskVector) -> None:
@@ -171,43 +202,62 @@ class Witness:
         assert self._joined[manifest.task_id] >= pair, "joined only after it was sent"
         session.said[envelope.type].add(envelope.body + envelope.signature)
         assert len(session.said[envelope.type]) == 1, f"I3, I4: two {envelope.type}"
+        if envelope.type in {"MaskedInput", "Unmasking"}:
+            spent = (manifest.task_id, manifest.round_no) in self._spent
+            assert spent, "spent before it was durable"
         match body_of(envelope):
-            case messages.Consistency(h3=h3):
-                session.votes.add(h3)
             case messages.ShareKeys(entries=entries):
+                self._check_keys(session)
                 own = entries[session.u1.index(self._client.id)]
                 session.own = (own.com_b, own.com_s)
+            case messages.Consistency(h3=h3):
+                self._check_inputs(session)
+                session.votes.add(h3)
             case messages.Unmasking(shares=shares):
-                self._check_release(envelope.sid, session, shares)
+                self._check_release(session, shares)
             case _:
                 pass
 
+    def _check_keys(self, session: Session) -> None:
+        """Shares are dealt only to keys that q members of U0 signed."""
+        assert len(set(session.u1) & set(session.members)) >= session.quorum
+        for entry in session.keys:
+            keys = entry.keys
+            fields = [keys.c_pk, keys.s_pk, keys.b_commitment]
+            sid = bytes(session.sid)
+            signed = self._signed(session, entry, "AdvertiseKeys", fields, sid)
+            assert signed, f"dealt to keys that {entry.peer} did not sign"
+
+    def _check_inputs(self, session: Session) -> None:
+        """A vote is only for a U3 above the floor whose members signed their roots."""
+        assert len(set(session.u3)) >= session.floor, "voted for a U3 below the floor"
+        assert set(session.u3) <= set(session.u2) <= set(session.u1)
+        for entry in session.inputs:
+            fields = [entry.root]
+            signed = self._signed(session, entry, "MaskedInput", fields, session.h2)
+            assert signed, f"voted for a root that {entry.peer} did not sign"
+
     def _check_release(
-        self, sid: SessionId, session: Session, shares: tuple[bytes | None, ...]
+        self, session: Session, shares: tuple[bytes | None, ...]
     ) -> None:
-        task, round_no = session.manifest.task_id, session.manifest.round_no
-        assert (task, round_no) in self._released, "released before it was durable"
-        assert session.votes <= session.certified, "I2: no certificate on its h3"
         assert len(session.votes) == 1
+        assert session.votes <= session.certified, "I2: no certificate on its h3"
         for dealer, share in zip(session.u2, shares, strict=True):
             if share is None:
                 continue
-            kind = self._kind(sid, session, dealer, share)
+            kind = self._kind(session, dealer, share)
             assert kind == ("b" if dealer in session.u3 else "s"), (dealer, kind)
-            self.opened[sid, dealer, kind].add(self._client.id)
-        for _, dealer, _ in self.opened:
-            kinds = {k for s, v, k in self.opened if (s, v) == (sid, dealer)}
-            assert len(kinds) <= 1, f"I1: both kinds of {dealer}"
+            self.opened[session.sid, dealer, kind].add(self._client.id)
+            other = (session.sid, dealer, "s" if kind == "b" else "b")
+            assert not self.opened.get(other), f"I1: both kinds of {dealer}"
 
-    def _kind(
-        self, sid: SessionId, session: Session, dealer: PeerId, share: bytes
-    ) -> str:
+    def _kind(self, session: Session, dealer: PeerId, share: bytes) -> str:
         """Which of the dealer's two commitments the share opens."""
         me = self._client.id
         commitments = session.own if dealer == me else session.dealt[dealer]
         names = (dealer.encode(), me.encode())
         opened = [
-            digest(f"secagg/1/com-{kind}", sid, *names, share) == commitment
+            digest(f"secagg/1/com-{kind}", session.sid, *names, share) == commitment
             for kind, commitment in zip("bs", commitments, strict=True)
         ]
         assert sum(opened) == 1, "a share that opens no commitment"

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from secagg import engine, errors
 from secagg.drivers.aggregator_state import AggregatorState
@@ -19,7 +20,7 @@ from secagg.drivers.lobby import Door
 from secagg.drivers.opening import Opening
 from secagg.drivers.outcome import RoundOutcome
 from secagg.drivers.reception import Reception, Stage
-from secagg.drivers.rounds import Round, Site
+from secagg.drivers.rounds import Round, Site, Terms
 from secagg.drivers.session import Surroundings
 from secagg.drivers.settings import Settings
 from secagg.drivers.transport import Transport
@@ -149,6 +150,15 @@ class Aggregator:
         self._note(round_, result)
         return result
 
+    @property
+    def blamed(self) -> dict[PeerId, str]:
+        """Who is left out of every session for proved cheating, and why (spec 4.9)."""
+        return self._state.journal.blamed(self._settings.task.task_id)
+
+    def readmit(self, peer: PeerId) -> None:
+        """Let a member that was blamed take part again."""
+        self._state.journal.readmit(self._settings.task.task_id, peer)
+
     def stop_round(self, reason: str) -> None:
         """End the running session for everybody (code 0-1); it is not resumed."""
         round_ = self._stage.round
@@ -186,11 +196,16 @@ class Aggregator:
             open_.stop("a round on another model begins")
         task_id = self._settings.task.task_id
         row = self._state.journal.open_round(task_id, model_hash, size)
-        self._stage.round = Round(row, self._settings.terms(), self._site())
+        self._stage.round = Round(row, self._terms(), self._site())
         return self._stage.round
 
+    def _terms(self) -> Terms:
+        """Return when a session may open; nobody waits for who is left out."""
+        terms = self._settings.terms()
+        return replace(terms, expected=terms.expected - set(self.blamed))
+
     async def _restored(self, row: RoundRow) -> Round:
-        round_ = Round(row, self._settings.terms(), self._site())
+        round_ = Round(row, self._terms(), self._site())
         keep = await round_.restore()
         self._state.sweep(keep)
         return round_

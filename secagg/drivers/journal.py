@@ -18,7 +18,7 @@ from secagg import messages as msg
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.database import Database
 from secagg.drivers.journal_events import decode_event, encode_event
-from secagg.names import SessionId
+from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "journal.sqlite3"
 MAX_HISTORY: Final = 64
@@ -41,6 +41,8 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS links (number INTEGER PRIMARY KEY, task TEXT NOT NULL,"
     " link BLOB NOT NULL UNIQUE, manifest BLOB NOT NULL, h3 BLOB NOT NULL,"
     " certificate BLOB NOT NULL, result BLOB NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS blamed (task TEXT, peer TEXT, reason TEXT NOT NULL,"
+    " PRIMARY KEY (task, peer)) STRICT",
 )
 _IF_DAMAGED: Final = (
     "the sessions in it cannot be resumed; restore the whole state directory from a"
@@ -206,6 +208,27 @@ class Journal:
             manifest=terms,
             noise_seed=noise_seed,
             events=tuple(decode_event(row[0], members=self._members) for row in rows),
+        )
+
+    # --- the blamed (spec 4.9) ---------------------------------------------------
+
+    def blame(self, task_id: str, peer: PeerId, reason: str) -> None:
+        """Leave a member out of the task's sessions until it is readmitted."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO blamed VALUES (?, ?, ?)", task_id, peer, reason
+        )
+
+    def blamed(self, task_id: str) -> dict[PeerId, str]:
+        """Return who is left out, and why."""
+        rows = self._database.execute(
+            "SELECT peer, reason FROM blamed WHERE task = ? ORDER BY peer", task_id
+        )
+        return {PeerId(peer): reason for peer, reason in rows}
+
+    def readmit(self, task_id: str, peer: PeerId) -> None:
+        """Let a member take part again."""
+        self._database.execute(
+            "DELETE FROM blamed WHERE task = ? AND peer = ?", task_id, peer
         )
 
     # --- the chain --------------------------------------------------------------

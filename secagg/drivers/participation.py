@@ -7,18 +7,20 @@ in order: a mark is on the disk before the message that it stands for is queued.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from secagg import errors, events
+from secagg import codec, errors, events
 from secagg.client import Client
 from secagg.contribution import Contribution, contribution
 from secagg.drivers import progress
+from secagg.drivers.clock import Clock
 from secagg.drivers.connection import Connection
 from secagg.drivers.outcome import Attempt
 from secagg.drivers.progress import Observer
-from secagg.drivers.store import ClientStore
+from secagg.drivers.store import ClientStore, Receipt
 from secagg.drivers.upload import Upload, Uploader
 from secagg.engine import MaskEngine
 from secagg.entropy import Entropy
@@ -49,6 +51,7 @@ class Means:
     entropy: Entropy
     engine: Callable[[int], MaskEngine]
     observer: Observer
+    clock: Clock
     say_ready: Callable[[Connection, Ready], None]
 
 
@@ -251,8 +254,24 @@ class Participation:
             sid=effect.sid, status=effect.result.status, u3=effect.result.u3
         )
         self._means.observer(completed)
+        self._record(effect)
         if not self.completed.done():
             self.completed.set_result(effect)
+
+    def _record(self, effect: events.Completed) -> None:
+        """Keep a receipt: proof for the hospital of what its data went into."""
+        result = effect.result
+        self._means.store.record_receipt(
+            Receipt(
+                task_id=effect.manifest.task_id,
+                round_no=effect.manifest.round_no,
+                sid=effect.sid,
+                u3=result.u3,
+                result_hash=hashlib.sha256(codec.encode_body(result)).digest(),
+                epsilon=result.epsilon,
+                at_ms=self._means.clock.now_ms(),
+            )
+        )
 
     def _aborted(self, effect: events.Aborted) -> None:
         self._leave_upload()

@@ -271,8 +271,12 @@ class Reception:
 
     def _ready(self, peer: PeerId, ready: msg.Ready) -> None:
         round_ = self._stage.round
+        blamed = self._journal.blamed(self._task_id).get(peer)
         said = (ready.task_id, ready.round_no, ready.model_hash)
-        if round_ is None:
+        if blamed is not None:
+            ask = "left out until the aggregator's operator readmits it"
+            self.miss(peer, ready.round_no, f"{ask}: {blamed}")
+        elif round_ is None:
             self.miss(peer, ready.round_no, "that round is over")
         elif said != (self._task_id, round_.row.round_no, round_.row.model_hash):
             now = f"round {round_.row.round_no} of task {self._task_id} is open"

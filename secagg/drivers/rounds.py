@@ -182,6 +182,9 @@ class Round:
         self._attempts.append(attempt)
         self._site.journal.end_session(session.sid, FAILED)
         session.storing.forget()
+        for peer in ended.culprits:
+            reason = f"rule {ended.code}: {ended.detail}"
+            self._site.journal.blame(self._terms.task.task_id, peer, reason)
         out = {*ended.missing, *ended.culprits, *session.server.dropped}
         nonces = {one.peer: one.ready_nonce for one in session.server.manifest.members}
         ready = self.gathering.ready

@@ -237,6 +237,7 @@ class Silo:
             entropy=self._door.entropy,
             engine=self._engine,
             observer=self._observer,
+            clock=self._door.clock,
             say_ready=self._say_ready,
         )
 

@@ -1,17 +1,15 @@
 """Silos that come late, come back, come twice, or should not come at all."""
 
 import asyncio
-import hashlib
+import dataclasses
 
-import numpy as np
 import pytest
 
 from secagg import errors
 from secagg.drivers import progress
 from secagg.drivers.store import MemoryStore
 from secagg.entropy import SeededEntropy
-from secagg.identity import Identity
-from tests.drivers.fake_clock import FakeClock
+from secagg.rounds import share_keys
 from tests.drivers.world import (
     World,
     is_mean_of,
@@ -165,101 +163,87 @@ async def test_after_three_attempts_the_round_ends_for_everybody(network) -> Non
     assert len(kinds(world.events, progress.SessionBegan)) == 3
 
 
-async def test_the_newest_connection_of_an_identity_wins(network) -> None:
-    world = World(4, network)
-    twice = world.peers[0]
-    async with (
-        world.serve() as aggregator,
-        world.silos(*world.peers[1:]) as silos,
-        world.silo(twice) as older,
-        world.silo(twice) as newer,
-    ):
-        with pytest.raises(errors.ConnectionRefused, match="rule 8-4"):
-            await older.next_round()
-        outcome, means = await world.round(aggregator, {**silos, twice: newer})
-    assert outcome.sets["u3"] == tuple(world.peers)
-    assert is_mean_of(outcome, means[twice])
+async def test_a_dealer_of_bad_shares_is_left_out_until_readmitted(
+    network, monkeypatch
+) -> None:
+    world = World(5, network)
+    bad, *others = world.peers
+    honest_deal = share_keys.client_deal
 
+    def deal(party, book, entropy):
+        if party.me == bad:
+            wrong = dataclasses.replace(party.keys, b_u=party.keys.b_u ^ 1)
+            party = dataclasses.replace(party, keys=wrong)
+        return honest_deal(party, book, entropy)
 
-async def test_a_roster_that_differs_is_refused_with_the_remedy(network) -> None:
-    world = World(4, network)
-    peer = world.peers[0]
-    roster = world.consortium.roster
-    newer = type(roster)(
-        consortium=roster.consortium, version=2, members=roster.members
-    )
-    async with world.serve():
-        with pytest.raises(errors.ConnectionRefused, match="secagg roster list") as e:
-            async with world.silo(peer, roster=newer):
-                pass
-        assert "rule 8-2" in str(e.value)
-        await reached(world.events, lambda e: isinstance(e, progress.PeerRefused))
-    (refused,) = kinds(world.events, progress.PeerRefused)
-    assert (refused.peer, refused.rule) == (peer, "8-2")
-
-
-@pytest.mark.parametrize("minutes", [-61, 61])
-async def test_a_clock_an_hour_off_is_refused_with_the_remedy(network, minutes) -> None:
-    world = World(4, network)
-    peer = world.peers[0]
-    wrong = FakeClock(world.clock.now_ms() + minutes * 60_000)
-    async with world.serve():
-        with pytest.raises(errors.ConnectionRefused, match=r"61 min .* NTP") as e:
-            async with world.silo(peer, clock=wrong):
-                pass
-        assert "rule 8-3" in str(e.value)
-        await reached(world.events, lambda e: isinstance(e, progress.PeerRefused))
-
-
-async def test_a_key_that_is_not_enrolled_is_refused_before_dialling(network) -> None:
-    world = World(4, network)
-    peer = world.peers[0]
-    stranger = Identity.generate(peer, SeededEntropy(b"stranger"))
-    async with world.serve():
-        with pytest.raises(errors.ConnectionRefused, match="is no hospital in version"):
-            async with world.silo(peer, identity=stranger):
-                pass
-    assert world.line(peer).dials == 0
-
-
-async def test_a_model_is_fetched_by_its_hash_over_a_line_that_falls(network) -> None:
-    world = World(4, network)
-    model = np.random.default_rng(1).bytes((3 << 20) + 17)
-    digest = hashlib.sha256(model).digest()
-    peer = world.peers[0]
+    monkeypatch.setattr(share_keys, "client_deal", deal)
     async with world.serve() as aggregator, world.silos() as silos:
-        running = asyncio.create_task(
-            aggregator.run_round(model_hash=digest, blob=model)
-        )
-        opened = await silos[peer].next_round()
-        seen = world.silo_events[peer]
+        work = [asyncio.create_task(world.contribute(silos[u], u)) for u in silos]
+        with pytest.raises(errors.SessionAborted) as caught:
+            await aggregator.run_round()
+        ends = await asyncio.gather(*work)
+        assert caught.value.code == "4.7-4"
+        assert {type(end) for end in ends} == {errors.SessionAborted}
+        assert set(aggregator.blamed) == {bad}
+        outcome, means = await world.round(aggregator, silos)
+        assert outcome.sets["u3"] == tuple(others)
+        assert isinstance(means[bad], errors.RoundMissed)
+        assert "4.7-4" in str(means[bad])
+        monkeypatch.undo()
+        aggregator.readmit(bad)
+        again, _ = await world.round(aggregator, silos)
+    assert again.sets["u3"] == tuple(world.peers)
 
-        async def fall() -> None:
-            await reached(seen, lambda e: isinstance(e, progress.Fetched))
-            await world.line(peer).cut()
 
-        falling = asyncio.create_task(fall())
-        assert await silos[peer].fetch(opened.model_hash) == model
-        await falling
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+async def test_a_restarted_hospital_joins_the_next_round(network) -> None:
+    world = World(4, network)
+    killed, *others = world.peers
+    line = world.line(killed)
+    line.fall_at, line.for_good = sends("ShareKeys"), True
+    world.lost.add(killed)
+    store = MemoryStore()
+    async with world.serve() as aggregator, world.silos(*others) as silos:
+        async with world.silo(killed, state=store) as old:
+            outcome, _ = await world.round(aggregator, {**silos, killed: old})
+        assert outcome.lost[killed].round == "share_keys"
+        world.lost.clear()
+        line.up.set()
+        async with world.silo(killed, state=store) as new:
+            following, means = await world.round(aggregator, {**silos, killed: new})
+    assert following.sets["u5"] == tuple(world.peers)
+    assert is_mean_of(following, means[killed])
 
 
-async def test_an_input_that_does_not_fit_is_refused_before_anything_is_sent(
+async def test_a_session_goes_on_without_a_process_that_was_restarted_in_it(
     network,
 ) -> None:
     world = World(4, network)
-    peer = world.peers[0]
-    async with world.serve() as aggregator, world.silos() as silos:
-        with pytest.raises(errors.InputError, match="NaN"):
-            await silos[peer].contribute(np.full(world.task.length, np.nan))
-        work = [
-            asyncio.create_task(world.contribute(silos[u], u)) for u in world.peers[1:]
-        ]
-        running = asyncio.create_task(aggregator.run_round())
-        with pytest.raises(errors.InputError, match="shape"):
-            await silos[peer].contribute(np.zeros(3))
-        running.cancel()
-        for task in work:
-            task.cancel()
-        await asyncio.gather(running, *work, return_exceptions=True)
+    killed, *others = world.peers
+    line = world.line(killed)
+    line.fall_at, line.for_good = sends("ShareKeys"), True
+    store = MemoryStore()
+    fallen = asyncio.Event()
+    line.fallen = fallen.set
+    async with world.serve() as aggregator, world.silos(*others) as silos:
+        work = [asyncio.create_task(world.contribute(silos[u], u)) for u in others]
+        async with world.silo(killed, state=store) as old:
+            running = asyncio.create_task(aggregator.run_round())
+            lost = asyncio.create_task(world.contribute(old, killed))
+            await fallen.wait()
+            lost.cancel()
+            await asyncio.gather(lost, return_exceptions=True)
+        line.up.set()
+        async with world.silo(
+            killed, state=store, entropy=SeededEntropy(b"new")
+        ) as new:
+            await reached(
+                world.events,
+                lambda e: isinstance(e, progress.Connected) and e.peer == killed,
+            )
+            world.lost.add(killed)
+            world.away.add(killed)
+            world.pass_time()
+            outcome = await running
+            await asyncio.gather(*work)
+            del new
+    assert outcome.sets["u3"] == tuple(others)

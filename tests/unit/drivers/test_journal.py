@@ -5,7 +5,7 @@ from secagg.consortium import Consortium
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.journal import COMPLETED, FAILED, MAX_HISTORY, OPEN, Journal
 from secagg.messages import PastRound
-from secagg.names import Round, SessionId
+from secagg.names import PeerId, Round, SessionId
 from secagg.task import Task
 
 CONSORTIUM = Consortium.of(4, b"journal")
@@ -124,6 +124,15 @@ def test_a_history_is_at_most_64_links(journal) -> None:
     for k in range(MAX_HISTORY + 2):
         journal.add_link("demo", link(k), past(k))
     assert len(journal.history("demo", LINK_START)) == MAX_HISTORY
+
+
+def test_who_is_blamed_is_left_out_until_readmitted(journal) -> None:
+    a, b = PeerId("a"), PeerId("b")
+    journal.blame("demo", b, "rule 4.7-4: bad shares")
+    journal.blame("demo", a, "rule 4.7-4: bad shares")
+    journal.readmit("demo", a)
+    assert journal.blamed("demo") == {b: "rule 4.7-4: bad shares"}
+    assert journal.blamed("other") == {}
 
 
 def test_a_second_process_is_refused(journal, tmp_path) -> None:

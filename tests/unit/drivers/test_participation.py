@@ -16,6 +16,7 @@ from secagg.messages import Ready, RoundOpen
 from secagg.policy import Policy
 from secagg.task import Task
 from secagg.transitions import ClientPhase
+from tests.drivers.fake_clock import FakeClock
 
 CONSORTIUM = Consortium.of(4, b"participation")
 SILO, *OTHERS = sorted(CONSORTIUM.silos)
@@ -45,6 +46,7 @@ class Scene:
                 entropy=SeededEntropy(b"part"),
                 engine=lambda width: engine("numpy-threads", width),
                 observer=self.events.append,
+                clock=FakeClock(),
                 say_ready=lambda connection, ready: self.readies.append(ready),
             ),
         )

@@ -138,6 +138,8 @@ async def test_a_silo_remembers_across_processes(tmp_path) -> None:
                 assert store.last_joined("demo") == (round_no, 1)
                 assert store.spent("demo", round_no)
                 assert store.head("demo") == outcome.link
+                assert len(store.receipts("demo")) == round_no
+                assert store.receipts("demo")[-1].u3 == outcome.sets["u3"]
 
 
 async def test_a_closed_silo_takes_no_part() -> None:

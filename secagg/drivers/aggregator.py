@@ -6,6 +6,7 @@ directory before it is acted on, so that a restart resumes the session that ran.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import hashlib
@@ -31,6 +32,9 @@ from secagg.server import Server
 
 NO_MODEL = bytes(32)
 """The model hash of sums that belong to no model."""
+
+DELIVERY_SECONDS = 5.0
+"""How long an aggregator that leaves waits for silos to ask for the last mean."""
 
 GOODBYE = "the aggregator is stopping"
 
@@ -165,6 +169,19 @@ class Aggregator:
         if round_ is not None:
             round_.stop(reason)
 
+    async def deliver(self) -> None:
+        """Wait a moment for the silos that are still fetching the last mean."""
+        last = self.last_outcome
+        if last is None or last.result.vector is None:
+            return
+        members = set(last.sets["u1"])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DELIVERY_SECONDS):
+                await self._reception.library.delivered(
+                    last.result.vector.hash, lambda: members & {*self.connected}
+                )
+        await self._reception.library.finish()
+
     async def close(self) -> None:
         """Say goodbye and let go; the session that runs can be resumed."""
         round_ = self._stage.round
@@ -259,5 +276,6 @@ async def opened(settings: Settings) -> AsyncIterator[Aggregator]:
     try:
         await aggregator.start()
         yield aggregator
+        await aggregator.deliver()
     finally:
         await aggregator.close()

@@ -203,6 +203,8 @@ async def serve(
         listening = websocket.listen(host, port, aggregator.accept, context)
         aggregator.port = await stack.enter_async_context(listening)
         yield aggregator
+        # While it still listens: a silo whose line falls now comes back for its mean.
+        await aggregator.deliver()
 
 
 @contextlib.asynccontextmanager

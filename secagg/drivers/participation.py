@@ -7,20 +7,18 @@ in order: a mark is on the disk before the message that it stands for is queued.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from secagg import codec, errors, events
+from secagg import errors, events
 from secagg.client import Client
 from secagg.contribution import Contribution, contribution
 from secagg.drivers import progress
-from secagg.drivers.clock import Clock
 from secagg.drivers.connection import Connection
+from secagg.drivers.keeper import Keeper
 from secagg.drivers.outcome import Attempt
 from secagg.drivers.progress import Observer
-from secagg.drivers.store import ClientStore, Receipt
 from secagg.drivers.upload import Upload, Uploader
 from secagg.engine import MaskEngine
 from secagg.entropy import Entropy
@@ -47,11 +45,10 @@ class Means:
     """What a participation works with."""
 
     client: Client
-    store: ClientStore
+    keeper: Keeper
     entropy: Entropy
     engine: Callable[[int], MaskEngine]
     observer: Observer
-    clock: Clock
     say_ready: Callable[[Connection, Ready], None]
 
 
@@ -163,7 +160,7 @@ class Participation:
             case events.Joined():
                 return self._joined(effect)
             case events.PersistJoined() | events.PersistSpent() | events.PersistHead():
-                self._persist(effect)
+                self._means.keeper.persist(effect)
             case events.Completed():
                 self._complete(effect)
             case events.Aborted():
@@ -171,20 +168,6 @@ class Participation:
             case _:
                 self._act(effect)
         return True
-
-    def _persist(
-        self,
-        effect: events.PersistJoined | events.PersistSpent | events.PersistHead,
-    ) -> None:
-        """Make a mark durable, before what follows goes out."""
-        store = self._means.store
-        match effect:
-            case events.PersistJoined():
-                store.record_joined(effect.task_id, effect.round_no, effect.attempt)
-            case events.PersistSpent():
-                store.record_spent(effect.task_id, effect.round_no)
-            case events.PersistHead():
-                store.record_head(effect.task_id, effect.head)
 
     def _act(
         self,
@@ -254,24 +237,9 @@ class Participation:
             sid=effect.sid, status=effect.result.status, u3=effect.result.u3
         )
         self._means.observer(completed)
-        self._record(effect)
+        self._means.keeper.record(effect)
         if not self.completed.done():
             self.completed.set_result(effect)
-
-    def _record(self, effect: events.Completed) -> None:
-        """Keep a receipt: proof for the hospital of what its data went into."""
-        result = effect.result
-        self._means.store.record_receipt(
-            Receipt(
-                task_id=effect.manifest.task_id,
-                round_no=effect.manifest.round_no,
-                sid=effect.sid,
-                u3=result.u3,
-                result_hash=hashlib.sha256(codec.encode_body(result)).digest(),
-                epsilon=result.epsilon,
-                at_ms=self._means.clock.now_ms(),
-            )
-        )
 
     def _aborted(self, effect: events.Aborted) -> None:
         self._leave_upload()

@@ -7,7 +7,6 @@ which, and its connection is closed; its session goes on.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 
 from secagg import codec, errors, events
@@ -17,16 +16,14 @@ from secagg.drivers.blobs import BlobStore
 from secagg.drivers.connection import Connection
 from secagg.drivers.connections import Connections, Quota
 from secagg.drivers.journal import Journal
+from secagg.drivers.library import Library
 from secagg.drivers.lobby import Door
 from secagg.drivers.progress import Observer
 from secagg.drivers.rounds import Round
 from secagg.drivers.session import Session
 from secagg.drivers.transport import ConnectionLost, Transport
 from secagg.names import PeerId, SessionId
-from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame, blob_frame
-
-PART_BYTES = 1 << 20
-"""Bytes of a blob in one frame: the size at which websockets are fastest."""
+from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame
 
 
 class Stage:
@@ -86,7 +83,7 @@ class Reception:
         self._connections = connections
         self._stage = stage
         self._journal = journal
-        self._blobs = blobs
+        self.library = Library(blobs)
         self._observer = observer
         self._members = len(door.roster.members)
 
@@ -138,8 +135,7 @@ class Reception:
     async def _serve(self, connection: Connection, hello: msg.Hello) -> None:
         self._greet(connection, hello)
         quota = Quota(self._members)
-        sender: list[asyncio.Task[None]] = []
-        handle = functools.partial(self._handle, connection, quota, sender)
+        handle = functools.partial(self._handle, connection, quota)
         reason = ""
         try:
             await connection.serve(handle)
@@ -153,9 +149,7 @@ class Reception:
             self._observer(refused)
             await connection.close(reason)
         finally:
-            for task in sender:
-                task.cancel()
-            await asyncio.gather(*sender, return_exceptions=True)
+            await self.library.leave(connection)
         gone = progress.Disconnected(peer=connection.peer, reason=reason)
         self._observer(gone)
 
@@ -199,18 +193,12 @@ class Reception:
 
     # --- frames -----------------------------------------------------------------
 
-    async def _handle(
-        self,
-        connection: Connection,
-        quota: Quota,
-        sender: list[asyncio.Task[None]],
-        frame: Frame,
-    ) -> None:
+    async def _handle(self, connection: Connection, quota: Quota, frame: Frame) -> None:
         match frame:
             case EnvelopeFrame():
                 quota.message(len(frame.envelope), self._phase())
                 envelope = codec.decode_envelope(frame.envelope, members=self._members)
-                self._envelope(connection, envelope, sender)
+                self._envelope(connection, envelope)
             case ChunkFrame():
                 await self._chunk(connection.peer, quota, frame)
             case BlobFrame():
@@ -222,15 +210,10 @@ class Reception:
         session = None if round_ is None else round_.session
         return None if session is None else (session.sid, session.server.phase)
 
-    def _envelope(
-        self,
-        connection: Connection,
-        envelope: msg.Envelope,
-        sender: list[asyncio.Task[None]],
-    ) -> None:
+    def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
         if envelope.sid == msg.LOBBY_SID:
             message = lobby.lobby_open(envelope, door=self._door, connection=connection)
-            self._lobby(connection, message, sender)
+            self._lobby(connection, message)
             return
         session = self._stage.session(envelope.sid)
         if session is None:
@@ -248,12 +231,7 @@ class Reception:
         quota.chunk(len(frame.chunk), self._phase(), session.storing.vector_bytes)
         await session.storing.store(peer, frame)
 
-    def _lobby(
-        self,
-        connection: Connection,
-        message: msg.Message,
-        sender: list[asyncio.Task[None]],
-    ) -> None:
+    def _lobby(self, connection: Connection, message: msg.Message) -> None:
         match message:
             case msg.Ready():
                 self._ready(connection.peer, message)
@@ -261,10 +239,7 @@ class Reception:
                 rounds = self._journal.history(message.task_id, message.head)
                 self._say(connection, msg.History(rounds=rounds))
             case msg.Fetch():
-                for task in sender:
-                    task.cancel()
-                serving = self._send_blob(connection, message)
-                sender[:] = [asyncio.create_task(serving)]
+                self.library.serve(connection, message)
             case _:
                 kind = type(message).__name__
                 raise errors.RemoteProtocolError("8-6", f"a client says no {kind}")
@@ -283,18 +258,3 @@ class Reception:
             self.miss(peer, ready.round_no, f"{now}; train on its model")
         else:
             round_.gathering.add(peer, ready)
-
-    async def _send_blob(self, connection: Connection, asked: msg.Fetch) -> None:
-        """Send a blob from the offset asked for; the line's pace holds it back."""
-        size = self._blobs.size(asked.hash)
-        if size is None:
-            await connection.close(f"no blob {asked.hash.hex()[:16]} here")
-            return
-        try:
-            for offset in range(asked.offset, size, PART_BYTES):
-                part = await asyncio.to_thread(
-                    self._blobs.read, asked.hash, offset, PART_BYTES
-                )
-                await connection.push(blob_frame(asked.hash, offset, part))
-        except (ConnectionLost, errors.StateError):
-            await connection.close()

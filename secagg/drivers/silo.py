@@ -15,11 +15,11 @@ from typing import TypeVar
 from secagg import codec, engine, errors, events, tensors, vector
 from secagg import messages as msg
 from secagg.client import Client
-from secagg.client_state import TaskMemory
 from secagg.drivers import lobby, progress
 from secagg.drivers.connection import Connection
 from secagg.drivers.guard import Guard
 from secagg.drivers.inquiries import Inquiries
+from secagg.drivers.keeper import Keeper
 from secagg.drivers.lobby import Door, Standing
 from secagg.drivers.outcome import RoundRecord, mean_of
 from secagg.drivers.participation import Input, Means, Participation
@@ -71,6 +71,7 @@ class Silo:
         self._aggregator = aggregator
         self._policy = policy
         self._store = store
+        self._keeper = Keeper(store, door.clock)
         self._observer = observer
         self._engine = functools.cache(functools.partial(engine.engine, engine_name))
         self._uplink = Uplink(
@@ -216,28 +217,21 @@ class Silo:
         return completed, params
 
     def _means(self, opened: RoundOpen) -> Means:
-        task, number = opened.task_id, opened.round_no
-        spent = self._store.spent(task, number)
-        memory = TaskMemory(
-            last_joined=self._store.last_joined(task),
-            head=self._store.head(task),
-            spent_round=number if spent else 0,
-        )
+        task = opened.task_id
         client = Client(
             identity=self._door.identity,
             roster=self._door.roster,
             policy=self._policy,
             entropy=self._door.entropy,
             aggregator=self._aggregator,
-            memory={task: memory},
+            memory={task: self._keeper.remembered(task, opened.round_no)},
         )
         return Means(
             client=client,
-            store=self._store,
+            keeper=self._keeper,
             entropy=self._door.entropy,
             engine=self._engine,
             observer=self._observer,
-            clock=self._door.clock,
             say_ready=self._say_ready,
         )
 

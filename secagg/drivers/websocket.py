@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from typing import Final
@@ -35,6 +36,12 @@ WRITE_BUFFER: Final = 1 << 20
 QUEUED_FRAMES: Final = 4
 """Frames read ahead of `recv`; then the socket is left, which holds the peer back."""
 
+
+# What went wrong is raised or reported here; websockets would print a traceback for
+# every port scan, and the library writes no log.
+_QUIET: Final = logging.getLogger("secagg.websockets")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
 
 # X509_V_ERR_... of OpenSSL: an issuer that the roster does not have, a false signature.
 _FINAL_CODES: Final = frozenset({2, 7, 18, 19, 20, 21})
@@ -104,6 +111,7 @@ async def dial(
             url,
             ssl=context,
             create_connection=_telling(lost),
+            logger=_QUIET,
             compression=None,
             max_size=max_frame,
             max_queue=QUEUED_FRAMES,
@@ -217,6 +225,7 @@ async def listen(
         host,
         port,
         ssl=context,
+        logger=_QUIET,
         compression=None,
         max_size=max_frame,
         max_queue=QUEUED_FRAMES,

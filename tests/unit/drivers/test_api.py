@@ -46,7 +46,8 @@ async def test_the_few_lines_of_the_readme_work(scheme) -> None:
             for k, u in enumerate(PEERS)
         ]
         outcome = await aggregator.run_round()
-        means = await asyncio.gather(*work)
+    # The aggregator has left, but not before everybody had the mean.
+    means = await asyncio.gather(*work)
     assert outcome.sets["u3"] == tuple(PEERS)
     assert outcome.error is not None
     for mean in means:

@@ -8,6 +8,7 @@ from secagg.client import Client
 from secagg.consortium import Consortium, open_session
 from secagg.drivers import memory, progress
 from secagg.drivers.connection import Connection
+from secagg.drivers.keeper import Keeper
 from secagg.drivers.participation import Input, Means, Participation
 from secagg.drivers.store import MemoryStore
 from secagg.engine import engine
@@ -42,11 +43,10 @@ class Scene:
             Input(update=np.zeros(length), weight=weight, extras={}),
             Means(
                 client=self.client,
-                store=self.store,
+                keeper=Keeper(self.store, FakeClock()),
                 entropy=SeededEntropy(b"part"),
                 engine=lambda width: engine("numpy-threads", width),
                 observer=self.events.append,
-                clock=FakeClock(),
                 say_ready=lambda connection, ready: self.readies.append(ready),
             ),
         )

@@ -147,7 +147,7 @@ class Aggregator:
         try:
             result = await round_.run()
         except errors.SecaggError:
-            self._stage.round = None
+            self._stage.retire(round_)
             raise
         finally:
             self._running = False
@@ -211,6 +211,7 @@ class Aggregator:
             return open_
         if open_ is not None:
             open_.stop("a round on another model begins")
+            self._stage.retire(open_)
         task_id = self._settings.task.task_id
         row = self._state.journal.open_round(task_id, model_hash, size)
         self._stage.round = Round(row, self._terms(), self._site())
@@ -229,8 +230,7 @@ class Aggregator:
 
     def _note(self, round_: Round, result: RoundOutcome) -> None:
         self.last_outcome = result
-        self._stage.past = round_.session
-        self._stage.round = None
+        self._stage.retire(round_)
 
     def _site(self) -> Site:
         settings = self._settings

@@ -7,6 +7,7 @@ which, and its connection is closed; its session goes on.
 
 from __future__ import annotations
 
+import collections
 import functools
 
 from secagg import codec, errors, events
@@ -25,25 +26,31 @@ from secagg.drivers.transport import ConnectionLost, Transport
 from secagg.names import PeerId, SessionId
 from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame
 
+PAST_SESSIONS = 4
+"""Sessions that are over and still answered for: one round's attempts, and one more."""
+
 
 class Stage:
     """What goes on at the aggregator: its round, and the sessions silos may ask for.
 
     Attributes:
         round: the open round.
-        past: the session of the last Result, for members that come back late.
     """
 
     def __init__(self) -> None:
         """Begin with nothing going on."""
         self.round: Round | None = None
-        self.past: Session | None = None
+        self._past: collections.deque[Session] = collections.deque(maxlen=PAST_SESSIONS)
 
     def session(self, sid: SessionId | None) -> Session | None:
         """Return the session of this id, if it is of this round or the last one."""
         sessions = [] if self.round is None else self.round.sessions
-        known = [*sessions, *([] if self.past is None else [self.past])]
-        return next((one for one in known if one.sid == sid), None)
+        return next((one for one in (*sessions, *self._past) if one.sid == sid), None)
+
+    def retire(self, over: Round) -> None:
+        """Close a round; how its sessions ended is still told to who comes back."""
+        self._past.extend(over.sessions)
+        self.round = None
 
     def running(self, peer: PeerId) -> Session | None:
         """Return the session that runs now, if `peer` is a member of it."""

@@ -163,6 +163,26 @@ async def test_after_three_attempts_the_round_ends_for_everybody(network) -> Non
     assert len(kinds(world.events, progress.SessionBegan)) == 3
 
 
+async def test_a_failure_after_roots_were_stated_ends_the_round(network) -> None:
+    """Rule 4.7-6: those updates are spent, so there is no second attempt."""
+    world = World(6, network)
+    fallen = world.peers[:3]
+    for peer in fallen:
+        line = world.line(peer)
+        line.fall_at, line.for_good = sends("Consistency"), True
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = {u: asyncio.create_task(world.contribute(silos[u], u)) for u in silos}
+        with pytest.raises(errors.SessionAborted) as caught:
+            await aggregator.run_round()
+        for peer in fallen:
+            world.line(peer).up.set()
+        ends = await asyncio.gather(*work.values())
+    assert caught.value.code == "4.6-4"
+    assert caught.value.missing == tuple(fallen)
+    assert {(type(end), end.code) for end in ends} == {(errors.SessionAborted, "4.6-4")}
+    assert len(kinds(world.events, progress.SessionBegan)) == 1
+
+
 async def test_a_dealer_of_bad_shares_is_left_out_until_readmitted(
     network, monkeypatch
 ) -> None:
@@ -196,6 +216,7 @@ async def test_a_dealer_of_bad_shares_is_left_out_until_readmitted(
 
 
 async def test_a_restarted_hospital_joins_the_next_round(network) -> None:
+    """Rule 9-1: and not the session it was in."""
     world = World(4, network)
     killed, *others = world.peers
     line = world.line(killed)

@@ -25,6 +25,7 @@ def test_a_new_silo_remembers_nothing() -> None:
 
 
 def test_marks_are_remembered_by_the_next_machine() -> None:
+    """Rule 9-2."""
     one, _ = keeper()
     one.persist(events.PersistJoined(task_id="demo", round_no=3, attempt=2))
     one.persist(events.PersistSpent(task_id="demo", round_no=3))

@@ -102,6 +102,7 @@ async def test_without_a_connection_ready_waits() -> None:
 
 
 async def test_the_joined_mark_is_durable_before_keys_go_out() -> None:
+    """Rule 4.1-9."""
     scene = Scene()
     scene.part.begin(scene.connection)
     posted: list[tuple[int, int]] = []

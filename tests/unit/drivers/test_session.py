@@ -101,6 +101,7 @@ async def test_the_manifest_goes_to_every_member(scene) -> None:
 
 
 async def test_an_answer_is_journaled_before_what_follows_goes_out(scene) -> None:
+    """Rule 9-3."""
     scene.session.start()
     scene.posted.clear()
     order: list[str] = []

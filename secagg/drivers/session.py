@@ -249,7 +249,8 @@ class Session:
 
     def _turned(self, before: ServerPhase) -> None:
         now = self._around.clock.seconds()
-        self.durations[before] = self.durations.get(before, 0.0) + now - self._since
+        spent = self.durations.get(before.value, 0.0) + now - self._since
+        self.durations[before.value] = spent
         self._since = now
         phase = self.server.phase
         self._around.observer(progress.PhaseReached(sid=self.sid, phase=phase))

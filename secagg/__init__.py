@@ -20,10 +20,10 @@ What is listed here is the public interface; everything else may change.
 """
 
 from secagg import errors
-from secagg.drivers.aggregator import Aggregator
+from secagg.drivers.aggregator.aggregator import Aggregator
 from secagg.drivers.api import connect, serve
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
-from secagg.drivers.silo import Silo
+from secagg.drivers.silo.silo import Silo
 from secagg.errors import (
     ConnectionRefused,
     InputError,

@@ -1,6 +1,6 @@
 """Between a model's tensors and the flat vector of the protocol.
 
-A `Layout` fixes which tensors enter the vector, in which order and with which types;
+A `Layout` fixes which tensors enter the vector, sorted by name, and with which types;
 its hash says that two sides mean the same. Torch tensors on any device and numpy arrays
 are both understood; torch is loaded only when a torch tensor is there to be handled, so
 a program without torch can use the same module. Knows nothing of clipping and rounding.
@@ -67,7 +67,7 @@ class Layout:
     """Which tensors a vector holds, in order.
 
     Attributes:
-        tensors: those that enter the vector, in the state's order.
+        tensors: those that enter the vector, sorted by name.
         frozen: names of those that stay out, sorted.
     """
 
@@ -91,10 +91,10 @@ class Layout:
         names = _frozen_names(state, tuple(frozen))
         specs: list[TensorSpec] = []
         start = 0
-        for name, tensor in state.items():
-            if name in names:
-                continue
-            spec = _spec(name, tensor, start)
+        # By name, so that two sides that build their model in another order still mean
+        # the same coordinates.
+        for name in sorted(set(state) - names):
+            spec = _spec(name, state[name], start)
             specs.append(spec)
             start = spec.stop
         if start == 0:

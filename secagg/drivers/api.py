@@ -9,17 +9,18 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 
 from secagg import errors
-from secagg.drivers import progress, websocket
-from secagg.drivers.aggregator import Aggregator, opened
+from secagg.drivers import progress
+from secagg.drivers.aggregator.aggregator import Aggregator, opened
+from secagg.drivers.aggregator.opening import NextModel
+from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
 from secagg.drivers.clock import Clock, SystemClock
-from secagg.drivers.lobby import Door
-from secagg.drivers.opening import NextModel
 from secagg.drivers.progress import Observer, unobserved
-from secagg.drivers.settings import READY_SECONDS, Settings
-from secagg.drivers.silo import Silo
-from secagg.drivers.store import ClientStore, MemoryStore, SqliteStore
-from secagg.drivers.tls import LeafRenewer, client_context, server_context
-from secagg.drivers.transport import Dial, Transport
+from secagg.drivers.silo.silo import Silo
+from secagg.drivers.silo.store import ClientStore, MemoryStore, SqliteStore
+from secagg.drivers.wire import websocket
+from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
+from secagg.drivers.wire.transport import Dial, Transport
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId

@@ -7,7 +7,7 @@ import pytest
 
 from secagg import errors
 from secagg.drivers import progress
-from secagg.drivers.store import MemoryStore
+from secagg.drivers.silo.store import MemoryStore
 from secagg.entropy import SeededEntropy
 from secagg.rounds import share_keys
 from tests.drivers.world import (

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 
 from secagg import vector
 from secagg.consortium import Consortium
-from secagg.drivers import progress, websocket
-from secagg.drivers.aggregator import Aggregator, opened
+from secagg.drivers import progress
+from secagg.drivers.aggregator.aggregator import Aggregator, opened
+from secagg.drivers.aggregator.settings import Settings
 from secagg.drivers.api import silo_over
-from secagg.drivers.memory import MemoryNetwork, MemoryTransport
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
-from secagg.drivers.settings import Settings
-from secagg.drivers.silo import Silo
-from secagg.drivers.tls import client_context, server_context
-from secagg.drivers.transport import Transport
+from secagg.drivers.silo.silo import Silo
+from secagg.drivers.wire import websocket
+from secagg.drivers.wire.memory import MemoryNetwork, MemoryTransport
+from secagg.drivers.wire.tls import client_context, server_context
+from secagg.drivers.wire.transport import Transport
 from secagg.entropy import SeededEntropy
 from secagg.names import PeerId
 from secagg.policy import Policy

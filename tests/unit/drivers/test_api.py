@@ -9,7 +9,7 @@ from secagg import errors
 from secagg.consortium import Consortium
 from secagg.drivers import progress
 from secagg.drivers.api import silo_over
-from secagg.drivers.memory import MemoryNetwork
+from secagg.drivers.wire.memory import MemoryNetwork
 from secagg.names import PeerId
 from tests.drivers.fake_clock import until
 

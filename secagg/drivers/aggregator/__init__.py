@@ -1,0 +1,1 @@
+"""The aggregator's side: members, rounds, sessions, journal, spool and release."""

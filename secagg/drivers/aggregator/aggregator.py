@@ -1,0 +1,281 @@
+"""The aggregator: serves every silo of a roster, and runs rounds of one task.
+
+Hospitals dial in; nothing is dialled from here. What was accepted is in the state
+directory before it is acted on, so that a restart resumes the session that ran.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from secagg import engine, errors
+from secagg.drivers.aggregator.connections import Connections
+from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
+from secagg.drivers.aggregator.opening import Opening
+from secagg.drivers.aggregator.reception import Reception, Stage
+from secagg.drivers.aggregator.rounds import Round, Site, Terms
+from secagg.drivers.aggregator.session import Surroundings
+from secagg.drivers.aggregator.settings import Settings
+from secagg.drivers.aggregator.state import AggregatorState
+from secagg.drivers.outcome import RoundOutcome
+from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.transport import Transport
+from secagg.engine import MaskEngine
+from secagg.masked_chunks import chunks_of
+from secagg.names import PeerId
+from secagg.server import Server
+
+NO_MODEL = bytes(32)
+"""The model hash of sums that belong to no model."""
+
+DELIVERY_SECONDS = 5.0
+"""How long an aggregator that leaves waits for silos to ask for the last mean."""
+
+GOODBYE = "the aggregator is stopping"
+
+
+class Aggregator:
+    """One running aggregator; made by `serve`.
+
+    Attributes:
+        last_outcome: of the newest round that has a Result, also after a restart.
+        port: where it is bound, if it serves a socket.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Take hold of the state directory; `start` before anything else.
+
+        Raises:
+            ConnectionRefused: the identity is not an aggregator of the roster.
+            ParameterError: the budget does not fit the task.
+            StateError: the state directory is not usable.
+        """
+        settings.check_identity()
+        self.last_outcome: RoundOutcome | None = None
+        self.port: int | None = None
+        self._settings = settings
+        self._state = AggregatorState.open(
+            settings.state,
+            task_id=settings.task.task_id,
+            budget=settings.allowed(),
+            members=len(settings.roster.members),
+        )
+        self._door = Door(
+            identity=settings.identity,
+            roster=settings.roster,
+            entropy=settings.entropy,
+            clock=settings.clock,
+        )
+        self._connections = Connections()
+        self._stage = Stage()
+        self._running = False
+        self._engine = functools.cache(
+            functools.partial(engine.engine, settings.engine)
+        )
+        self._reception = Reception(
+            task_id=settings.task.task_id,
+            door=self._door,
+            connections=self._connections,
+            stage=self._stage,
+            journal=self._state.journal,
+            blobs=self._state.blobs,
+            observer=settings.observer,
+        )
+
+    @property
+    def connected(self) -> tuple[PeerId, ...]:
+        """Who is connected, sorted."""
+        return self._connections.peers
+
+    @property
+    def ready(self) -> tuple[PeerId, ...]:
+        """Who is ready for the open round, sorted."""
+        round_ = self._stage.round
+        return () if round_ is None else tuple(sorted(round_.gathering.ready))
+
+    @property
+    def open_round(self) -> RoundRow | None:
+        """The round that is open, also one that a restart found so."""
+        round_ = self._stage.round
+        return None if round_ is None else round_.row
+
+    async def start(self) -> None:
+        """Take up what the journal holds: a session that ran goes on."""
+        journal, task_id = self._state.journal, self._settings.task.task_id
+        row = journal.last_round(task_id)
+        if row is None:
+            return
+        round_ = await self._restored(row)
+        if row.status == OPEN:
+            self._stage.round = round_
+        elif row.status == COMPLETED:
+            self._note(round_, await round_.run())
+
+    async def accept(self, transport: Transport) -> None:
+        """Serve one connection until it ends."""
+        await self._reception.accept(transport)
+
+    async def run_round(
+        self, *, model_hash: bytes = NO_MODEL, blob: bytes | None = None
+    ) -> RoundOutcome:
+        """Open a round on a model, and return what came of it.
+
+        After a restart, the round that was open goes on if it is on the same model.
+
+        Args:
+            model_hash: SHA-256 of the model; 32 zero bytes for a sum without one.
+            blob: the model, which silos fetch; None if they have it otherwise.
+
+        Raises:
+            SessionAborted: too few stayed, in every attempt that was allowed.
+            ReleaseRefused: the privacy budget is spent.
+            LocalProtocolError: a round is running.
+            ParameterError: the blob has another hash, or no silo would join.
+            StateError: the disk failed.
+        """
+        if self._running:
+            raise errors.LocalProtocolError("a round is running: await it first")
+        size = self._stock(model_hash, blob)
+        round_ = self._take_up(model_hash, size)
+        self._running = True
+        self._reception.announce()
+        try:
+            result = await round_.run()
+        except errors.SecaggError:
+            self._stage.retire(round_)
+            raise
+        finally:
+            self._running = False
+        self._note(round_, result)
+        return result
+
+    @property
+    def blamed(self) -> dict[PeerId, str]:
+        """Who is left out of every session for proved cheating, and why (spec 4.9)."""
+        return self._state.journal.blamed(self._settings.task.task_id)
+
+    def readmit(self, peer: PeerId) -> None:
+        """Let a member that was blamed take part again."""
+        self._state.journal.readmit(self._settings.task.task_id, peer)
+
+    def stop_round(self, reason: str) -> None:
+        """End the running session for everybody (code 0-1); it is not resumed."""
+        round_ = self._stage.round
+        if round_ is not None:
+            round_.stop(reason)
+
+    async def deliver(self) -> None:
+        """Wait a moment for the silos that are still fetching the last mean."""
+        last = self.last_outcome
+        if last is None or last.result.vector is None:
+            return
+        members = set(last.sets["u1"])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DELIVERY_SECONDS):
+                await self._reception.library.delivered(
+                    last.result.vector.hash, lambda: members & {*self.connected}
+                )
+        await self._reception.library.finish()
+
+    async def close(self) -> None:
+        """Say goodbye and let go; the session that runs can be resumed."""
+        round_ = self._stage.round
+        for session in [] if round_ is None else round_.sessions:
+            await session.close()
+        await self._connections.close(GOODBYE)
+        self._state.close()
+
+    # --- rounds -----------------------------------------------------------------
+
+    def _stock(self, model_hash: bytes, blob: bytes | None) -> int:
+        if blob is None:
+            return 0
+        found = hashlib.sha256(blob).digest()
+        if found != model_hash:
+            raise errors.ParameterError(
+                f"the model's SHA-256 is {found.hex()[:16]}..., not"
+                f" {model_hash.hex()[:16]}..."
+            )
+        self._state.blobs.put(blob)
+        return len(blob)
+
+    def _take_up(self, model_hash: bytes, size: int) -> Round:
+        """Return the open round on this model, or begin the next one."""
+        open_ = self._stage.round
+        if open_ is not None and open_.row.model_hash == model_hash:
+            return open_
+        if open_ is not None:
+            open_.stop("a round on another model begins")
+            self._stage.retire(open_)
+        task_id = self._settings.task.task_id
+        row = self._state.journal.open_round(task_id, model_hash, size)
+        self._stage.round = Round(row, self._terms(), self._site())
+        return self._stage.round
+
+    def _terms(self) -> Terms:
+        """Return when a session may open; nobody waits for who is left out."""
+        terms = self._settings.terms()
+        return replace(terms, expected=terms.expected - set(self.blamed))
+
+    async def _restored(self, row: RoundRow) -> Round:
+        round_ = Round(row, self._terms(), self._site())
+        keep = await round_.restore()
+        self._state.sweep(keep)
+        return round_
+
+    def _note(self, round_: Round, result: RoundOutcome) -> None:
+        self.last_outcome = result
+        self._stage.retire(round_)
+
+    def _site(self) -> Site:
+        settings = self._settings
+        return Site(
+            door=self._door,
+            journal=self._state.journal,
+            connections=self._connections,
+            around=Surroundings(
+                journal=self._state.journal,
+                post=self._connections.post,
+                clock=settings.clock,
+                observer=settings.observer,
+            ),
+            opening=self._opening,
+            miss=self._reception.miss,
+        )
+
+    def _opening(self, server: Server, noise_seed: bytes) -> Opening:
+        params = server.params
+        previous = self.last_outcome
+        return Opening(
+            params=params,
+            task_id=server.manifest.task_id,
+            sid=server.sid,
+            model_hash=server.manifest.model_hash,
+            spool=self._state.spool(server.sid, chunks_of(params)),
+            engine=self._engine_of(params.width),
+            noise_seed=noise_seed,
+            ledger=self._state.ledger,
+            blobs=self._state.blobs,
+            previous=None if previous is None else previous.mean,
+            next_model=self._settings.next_model,
+        )
+
+    def _engine_of(self, width: int) -> MaskEngine:
+        return self._engine(width)
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Aggregator]:
+    """Run an aggregator that something else brings connections to."""
+    aggregator = Aggregator(settings)
+    try:
+        await aggregator.start()
+        yield aggregator
+        await aggregator.deliver()
+    finally:
+        await aggregator.close()

@@ -1,0 +1,134 @@
+"""The connections of an aggregator: one per identity, the newest proved one (rule 8-4).
+
+What a peer may send is bounded by what is expected of it: its messages and its vector
+in a phase, with room for repeats after a reconnect, and not a byte more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from secagg import codec, errors
+from secagg.drivers.outcome import Traffic
+from secagg.drivers.wire.connection import REPLACED, Connection
+from secagg.messages import HEADERS, Envelope
+from secagg.names import PeerId
+
+FLUSH_SECONDS: Final = 5.0
+"""How long a goodbye may take."""
+
+_REPEATS: Final = 8
+_LOBBY_BYTES: Final = 64 << 10
+
+
+class Connections:
+    """Who is connected."""
+
+    def __init__(self) -> None:
+        """Begin with nobody."""
+        self._by_peer: dict[PeerId, Connection] = {}
+        self._past: dict[PeerId, Traffic] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def peers(self) -> tuple[PeerId, ...]:
+        """Who is connected, sorted."""
+        return tuple(sorted(self._by_peer))
+
+    def get(self, peer: PeerId) -> Connection | None:
+        """Return the connection of a peer."""
+        return self._by_peer.get(peer)
+
+    def admit(self, connection: Connection) -> None:
+        """Take in a connection that was just proved; the older one is closed."""
+        older = self._by_peer.get(connection.peer)
+        self._by_peer[connection.peer] = connection
+        if older is not None:
+            task = asyncio.create_task(older.close(REPLACED))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that ended, and keep what it carried."""
+        peer = connection.peer
+        if self._by_peer.get(peer) is connection:
+            del self._by_peer[peer]
+        self._past[peer] = _added(self._past.get(peer, Traffic()), connection)
+
+    def post(self, peer: PeerId, envelope: Envelope) -> None:
+        """Queue a message to `peer`; if it is away it will ask when it is back."""
+        connection = self._by_peer.get(peer)
+        if connection is not None:
+            connection.post(envelope)
+
+    def traffic(self) -> dict[PeerId, Traffic]:
+        """Return the bytes of every peer so far."""
+        total = dict(self._past)
+        for peer, connection in self._by_peer.items():
+            total[peer] = _added(total.get(peer, Traffic()), connection)
+        return total
+
+    async def close(self, reason: str) -> None:
+        """Send what is queued, then close everything."""
+        connections = tuple(self._by_peer.values())
+        flushes = [asyncio.create_task(one.flush()) for one in connections]
+        if flushes:
+            _, late = await asyncio.wait(flushes, timeout=FLUSH_SECONDS)
+            for task in late:
+                task.cancel()
+        await asyncio.gather(*(one.close(reason) for one in connections))
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+
+class Quota:
+    """What one connection may send until the next phase."""
+
+    def __init__(self, members: int) -> None:
+        """Allow what a client of so many members has to say in a phase."""
+        bodies = [
+            codec.body_limit(kind, members)
+            for kind, header in HEADERS.items()
+            if not header.from_aggregator
+        ]
+        largest = max(bodies) + codec.MAX_ENVELOPE_OVERHEAD
+        self._messages = _REPEATS * largest + _LOBBY_BYTES
+        self._phase: object = None
+        self._message_bytes = 0
+        self._chunk_bytes = 0
+
+    def message(self, size: int, phase: object) -> None:
+        """Count a message.
+
+        Raises:
+            RemoteProtocolError: more than this phase needs (rule 7.1-1).
+        """
+        self._turn(phase)
+        self._message_bytes += size
+        within = self._message_bytes <= self._messages
+        errors.require(
+            "7.1-1", within, f"more than {self._messages} bytes of messages in a phase"
+        )
+
+    def chunk(self, size: int, phase: object, vector_bytes: int) -> None:
+        """Count a chunk of a vector of so many bytes.
+
+        Raises:
+            RemoteProtocolError: the vector was sent more than twice (rule 7.1-1).
+        """
+        self._turn(phase)
+        self._chunk_bytes += size
+        within = self._chunk_bytes <= 2 * vector_bytes
+        errors.require("7.1-1", within, "the vector was sent more than twice")
+
+    def _turn(self, phase: object) -> None:
+        if phase != self._phase:
+            self._phase = phase
+            self._message_bytes = self._chunk_bytes = 0
+
+
+def _added(traffic: Traffic, connection: Connection) -> Traffic:
+    return Traffic(
+        up=traffic.up + connection.received_bytes,
+        down=traffic.down + connection.sent_bytes,
+    )

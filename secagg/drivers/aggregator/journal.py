@@ -1,0 +1,283 @@
+"""The aggregator's journal: what it accepted, before it acts on it (rules 9-3, 9-4).
+
+Event-sourced: a session is its Manifest and the events its machine accepted, as bytes,
+in order; replaying them rebuilds the machine exactly, its signatures included. Beside
+them stand the rounds, the chain of Results with its evidence, and each session's noise
+seed, drawn once. Every statement is on the disk when it returns; all are repeatable, so
+a crash between two of them is mended by doing them again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from secagg import codec, errors, events
+from secagg import messages as msg
+from secagg.crypto.transcript import LINK_START
+from secagg.drivers.aggregator.journal_events import decode_event, encode_event
+from secagg.drivers.database import Database
+from secagg.names import PeerId, SessionId
+
+FILE_NAME: Final = "journal.sqlite3"
+MAX_HISTORY: Final = 64
+"""Links in one History (spec 8)."""
+
+OPEN: Final = "open"
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+
+_VERSION: Final = 1
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS rounds (task TEXT, round_no INTEGER, model_hash BLOB"
+    " NOT NULL, model_size INTEGER NOT NULL, status TEXT NOT NULL,"
+    " PRIMARY KEY (task, round_no)) STRICT",
+    "CREATE TABLE IF NOT EXISTS sessions (sid BLOB PRIMARY KEY, task TEXT NOT NULL,"
+    " round_no INTEGER NOT NULL, attempt INTEGER NOT NULL, manifest BLOB NOT NULL,"
+    " noise_seed BLOB NOT NULL, status TEXT NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS events (sid BLOB, number INTEGER, event BLOB NOT NULL,"
+    " PRIMARY KEY (sid, number)) STRICT",
+    "CREATE TABLE IF NOT EXISTS links (number INTEGER PRIMARY KEY, task TEXT NOT NULL,"
+    " link BLOB NOT NULL UNIQUE, manifest BLOB NOT NULL, h3 BLOB NOT NULL,"
+    " certificate BLOB NOT NULL, result BLOB NOT NULL) STRICT",
+    "CREATE TABLE IF NOT EXISTS blamed (task TEXT, peer TEXT, reason TEXT NOT NULL,"
+    " PRIMARY KEY (task, peer)) STRICT",
+)
+_IF_DAMAGED: Final = (
+    "the sessions in it cannot be resumed; restore the whole state directory from a"
+    " backup that holds every release, or begin a new task"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRow:
+    """One round of a task: the model it trains on, and how it stands."""
+
+    round_no: int
+    model_hash: bytes
+    model_size: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One session as journaled.
+
+    Attributes:
+        sid: the session.
+        manifest: its terms.
+        noise_seed: 32 secret bytes.
+        events: what its machine accepted, in order.
+    """
+
+    sid: SessionId
+    manifest: msg.Manifest
+    noise_seed: bytes = field(repr=False)
+    events: tuple[events.ServerEvent, ...]
+
+
+class Journal:
+    """The journal of one aggregator. Calls may come from any thread, one at a time."""
+
+    def __init__(self, directory: Path, *, members: int) -> None:
+        """Open the journal in the state directory, or make it.
+
+        Args:
+            directory: exists.
+            members: of the roster, for the length limits of what is read back.
+
+        Raises:
+            StateError: another process holds it, or it is damaged.
+        """
+        self._members = members
+        self._database = Database(
+            directory / FILE_NAME, _SCHEMA, version=_VERSION, if_damaged=_IF_DAMAGED
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    # --- rounds -----------------------------------------------------------------
+
+    def last_round(self, task_id: str) -> RoundRow | None:
+        """Return the task's newest round."""
+        rows = self._database.execute(
+            "SELECT round_no, model_hash, model_size, status FROM rounds WHERE task = ?"
+            " ORDER BY round_no DESC LIMIT 1",
+            task_id,
+        )
+        return _round(*rows[0]) if rows else None
+
+    def open_round(self, task_id: str, model_hash: bytes, model_size: int) -> RoundRow:
+        """Return the open round on this model, or begin the next one.
+
+        An open round on another model is over: it is marked failed.
+        """
+        last = self.last_round(task_id)
+        if last is not None and last.status == OPEN:
+            if last.model_hash == model_hash:
+                return last
+            self.close_round(task_id, last.round_no, FAILED)
+        number = 1 if last is None else last.round_no + 1
+        self._database.execute(
+            "INSERT INTO rounds VALUES (?, ?, ?, ?, ?)",
+            task_id,
+            number,
+            model_hash,
+            model_size,
+            OPEN,
+        )
+        return _round(number, model_hash, model_size, OPEN)
+
+    def close_round(self, task_id: str, round_no: int, status: str) -> None:
+        """Mark how a round ended."""
+        self._database.execute(
+            "UPDATE rounds SET status = ? WHERE task = ? AND round_no = ?",
+            status,
+            task_id,
+            round_no,
+        )
+
+    # --- sessions ---------------------------------------------------------------
+
+    def open_session(
+        self, sid: SessionId, manifest: msg.Manifest, noise_seed: bytes
+    ) -> None:
+        """Journal a session before its Manifest goes out."""
+        self._database.execute(
+            "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)",
+            sid,
+            manifest.task_id,
+            manifest.round_no,
+            manifest.attempt,
+            codec.encode_body(manifest),
+            noise_seed,
+            OPEN,
+        )
+
+    def append(self, sid: SessionId, event: events.ServerEvent) -> None:
+        """Journal an accepted event before anything is done about it."""
+        self._database.execute(
+            "INSERT INTO events SELECT ?, count(*), ? FROM events WHERE sid = ?",
+            sid,
+            encode_event(event),
+            sid,
+        )
+
+    def end_session(self, sid: SessionId, status: str) -> None:
+        """Mark how a session ended."""
+        self._database.execute(
+            "UPDATE sessions SET status = ? WHERE sid = ?", status, sid
+        )
+
+    def attempts(self, task_id: str, round_no: int) -> int:
+        """Return how many sessions a round had."""
+        [(count,)] = self._database.execute(
+            "SELECT count(*) FROM sessions WHERE task = ? AND round_no = ?",
+            task_id,
+            round_no,
+        )
+        return int(count)
+
+    def newest_session(self, task_id: str, round_no: int) -> SessionRow | None:
+        """Return the last session of a round, with its events."""
+        rows = self._database.execute(
+            "SELECT sid, manifest, noise_seed FROM sessions"
+            " WHERE task = ? AND round_no = ? ORDER BY attempt DESC LIMIT 1",
+            task_id,
+            round_no,
+        )
+        return self._session(*rows[0]) if rows else None
+
+    def is_open(self, sid: SessionId) -> bool:
+        """Return whether a session has not ended."""
+        rows = self._database.execute("SELECT status FROM sessions WHERE sid = ?", sid)
+        return bool(rows) and rows[0][0] == OPEN
+
+    def _session(self, sid: bytes, manifest: bytes, noise_seed: bytes) -> SessionRow:
+        terms = codec.decode_body("Manifest", manifest, members=self._members)
+        if not isinstance(terms, msg.Manifest):
+            raise errors.StateError("the journal holds no Manifest where one belongs")
+        rows = self._database.execute(
+            "SELECT event FROM events WHERE sid = ? ORDER BY number", sid
+        )
+        return SessionRow(
+            sid=SessionId(sid),
+            manifest=terms,
+            noise_seed=noise_seed,
+            events=tuple(decode_event(row[0], members=self._members) for row in rows),
+        )
+
+    # --- the blamed (spec 4.9) ---------------------------------------------------
+
+    def blame(self, task_id: str, peer: PeerId, reason: str) -> None:
+        """Leave a member out of the task's sessions until it is readmitted."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO blamed VALUES (?, ?, ?)", task_id, peer, reason
+        )
+
+    def blamed(self, task_id: str) -> dict[PeerId, str]:
+        """Return who is left out, and why."""
+        rows = self._database.execute(
+            "SELECT peer, reason FROM blamed WHERE task = ? ORDER BY peer", task_id
+        )
+        return {PeerId(peer): reason for peer, reason in rows}
+
+    def readmit(self, task_id: str, peer: PeerId) -> None:
+        """Let a member take part again."""
+        self._database.execute(
+            "DELETE FROM blamed WHERE task = ? AND peer = ?", task_id, peer
+        )
+
+    # --- the chain --------------------------------------------------------------
+
+    def head(self, task_id: str) -> bytes:
+        """Return the head of the task's chain."""
+        rows = self._database.execute(
+            "SELECT link FROM links WHERE task = ? ORDER BY number DESC LIMIT 1",
+            task_id,
+        )
+        return bytes(rows[0][0]) if rows else LINK_START
+
+    def add_link(self, task_id: str, link: bytes, past: msg.PastRound) -> None:
+        """Append a link with its evidence; one that is there stays as it is."""
+        self._database.execute(
+            "INSERT OR IGNORE INTO links (task, link, manifest, h3, certificate,"
+            " result) VALUES (?, ?, ?, ?, ?, ?)",
+            task_id,
+            link,
+            past.manifest,
+            past.h3,
+            past.certificate,
+            past.result,
+        )
+
+    def history(self, task_id: str, head: bytes) -> tuple[msg.PastRound, ...]:
+        """Return at most `MAX_HISTORY` links after `head`; none if it is not known."""
+        found = self._database.execute(
+            "SELECT number FROM links WHERE task = ? AND link = ?", task_id, head
+        )
+        if not found and head != LINK_START:
+            return ()
+        rows = self._database.execute(
+            "SELECT manifest, h3, certificate, result FROM links"
+            " WHERE task = ? AND number > ? ORDER BY number LIMIT ?",
+            task_id,
+            found[0][0] if found else 0,
+            MAX_HISTORY,
+        )
+        return tuple(
+            msg.PastRound(manifest=row[0], h3=row[1], certificate=row[2], result=row[3])
+            for row in rows
+        )
+
+
+def _round(number: int, model_hash: bytes, model_size: int, status: str) -> RoundRow:
+    return RoundRow(
+        round_no=number,
+        model_hash=bytes(model_hash),
+        model_size=model_size,
+        status=status,
+    )

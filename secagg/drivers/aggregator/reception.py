@@ -1,0 +1,268 @@
+"""Reception: what becomes of a connection to the aggregator, and of what comes on it.
+
+The handshake, the replay of what a silo missed, and the way of every frame: to the
+lobby, to the machine of its session, to the spool. Whoever breaks a rule here is told
+which, and its connection is closed; its session goes on.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+
+from secagg import codec, errors, events
+from secagg import messages as msg
+from secagg.drivers import progress
+from secagg.drivers.aggregator.blobs import BlobStore
+from secagg.drivers.aggregator.connections import Connections, Quota
+from secagg.drivers.aggregator.journal import Journal
+from secagg.drivers.aggregator.library import Library
+from secagg.drivers.aggregator.rounds import Round
+from secagg.drivers.aggregator.session import Session
+from secagg.drivers.progress import Observer
+from secagg.drivers.wire import lobby
+from secagg.drivers.wire.connection import Connection
+from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.transport import ConnectionLost, Transport
+from secagg.names import PeerId, SessionId
+from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame
+
+PAST_SESSIONS = 4
+"""Sessions that are over and still answered for: one round's attempts, and one more."""
+
+
+class Stage:
+    """What goes on at the aggregator: its round, and the sessions silos may ask for.
+
+    Attributes:
+        round: the open round.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing going on."""
+        self.round: Round | None = None
+        self._past: collections.deque[Session] = collections.deque(maxlen=PAST_SESSIONS)
+
+    def session(self, sid: SessionId | None) -> Session | None:
+        """Return the session of this id, if it is of this round or the last one."""
+        sessions = [] if self.round is None else self.round.sessions
+        return next((one for one in (*sessions, *self._past) if one.sid == sid), None)
+
+    def retire(self, over: Round) -> None:
+        """Close a round; how its sessions ended is still told to who comes back."""
+        self._past.extend(over.sessions)
+        self.round = None
+
+    def running(self, peer: PeerId) -> Session | None:
+        """Return the session that runs now, if `peer` is a member of it."""
+        session = None if self.round is None else self.round.session
+        if session is None or session.over:
+            return None
+        return session if peer in session.server.params.members else None
+
+
+class Reception:
+    """Serves connections."""
+
+    def __init__(
+        self,
+        *,
+        task_id: str,
+        door: Door,
+        connections: Connections,
+        stage: Stage,
+        journal: Journal,
+        blobs: BlobStore,
+        observer: Observer,
+    ) -> None:
+        """Serve for one task.
+
+        Args:
+            task_id: the task.
+            door: who the aggregator is, and whom it knows.
+            connections: who is connected.
+            stage: what goes on.
+            journal: for the history of the chain.
+            blobs: what is served.
+            observer: is told who came, went and broke what.
+        """
+        self._task_id = task_id
+        self._door = door
+        self._connections = connections
+        self._stage = stage
+        self._journal = journal
+        self.library = Library(blobs)
+        self._observer = observer
+        self._members = len(door.roster.members)
+
+    async def accept(self, transport: Transport) -> None:
+        """Serve one connection until it ends."""
+        try:
+            connection, hello = await lobby.admit(
+                transport, self._door, self._next_chunk
+            )
+        except errors.RemoteProtocolError as error:
+            await self._refuse(transport, error)
+            return
+        except ConnectionLost:
+            await transport.close()
+            return
+        self._connections.admit(connection)
+        self._observer(progress.Connected(peer=connection.peer))
+        try:
+            await self._serve(connection, hello)
+        finally:
+            self._connections.leave(connection)
+            await transport.close()
+
+    def announce(self) -> None:
+        """Tell everybody who is connected of the open round."""
+        for peer in self._connections.peers:
+            connection = self._connections.get(peer)
+            if connection is not None:
+                self._announce_to(connection)
+
+    def miss(self, peer: PeerId, round_no: int, reason: str) -> None:
+        """Tell `peer` that a round went on without it."""
+        connection = self._connections.get(peer)
+        if connection is not None:
+            missed = msg.Missed(
+                task_id=self._task_id, round_no=round_no, reason=reason[:512]
+            )
+            self._say(connection, missed)
+
+    async def _refuse(
+        self, transport: Transport, error: errors.RemoteProtocolError
+    ) -> None:
+        named = error.culprits[0] if error.culprits else None
+        peer = None if named is None else PeerId(named)
+        refused = progress.PeerRefused(peer=peer, rule=error.rule, detail=error.detail)
+        self._observer(refused)
+        await transport.close(f"rule {error.rule}: {error.detail}")
+
+    async def _serve(self, connection: Connection, hello: msg.Hello) -> None:
+        self._greet(connection, hello)
+        quota = Quota(self._members)
+        handle = functools.partial(self._handle, connection, quota)
+        reason = ""
+        try:
+            await connection.serve(handle)
+        except ConnectionLost as error:
+            reason = error.reason
+        except errors.RemoteProtocolError as error:
+            reason = f"rule {error.rule}: {error.detail}"
+            refused = progress.PeerRefused(
+                peer=connection.peer, rule=error.rule, detail=error.detail
+            )
+            self._observer(refused)
+            await connection.close(reason)
+        finally:
+            await self.library.leave(connection)
+        gone = progress.Disconnected(peer=connection.peer, reason=reason)
+        self._observer(gone)
+
+    # --- coming in --------------------------------------------------------------
+
+    def _next_chunk(self, peer: PeerId, sid: SessionId | None) -> int | None:
+        session = self._stage.session(sid)
+        return None if session is None else session.storing.next_chunk(peer)
+
+    def _greet(self, connection: Connection, hello: msg.Hello) -> None:
+        """Give a silo what it missed (rule 8-5), and the round that is open."""
+        peer = connection.peer
+        known = self._stage.session(hello.session)
+        if known is not None:
+            known.replay(peer, hello.transcript)
+        elif hello.session is not None:
+            last = self._journal.last_round(self._task_id)
+            number = 1 if last is None else last.round_no
+            self.miss(peer, number, "that session is over")
+        running = self._stage.running(peer)
+        if running is not None and running is not known:
+            running.replay(peer, None)
+        self._announce_to(connection)
+
+    def _announce_to(self, connection: Connection) -> None:
+        round_ = self._stage.round
+        if round_ is None or not round_.gathers:
+            return
+        opened = msg.RoundOpen(
+            task_id=self._task_id,
+            round_no=round_.row.round_no,
+            model_hash=round_.row.model_hash,
+            model_size=round_.row.model_size,
+            previous_link=self._journal.head(self._task_id),
+        )
+        self._say(connection, opened)
+
+    def _say(self, connection: Connection, message: msg.Message) -> None:
+        envelope = lobby.lobby_seal(message, door=self._door, connection=connection)
+        connection.post(envelope)
+
+    # --- frames -----------------------------------------------------------------
+
+    async def _handle(self, connection: Connection, quota: Quota, frame: Frame) -> None:
+        match frame:
+            case EnvelopeFrame():
+                quota.message(len(frame.envelope), self._phase())
+                envelope = codec.decode_envelope(frame.envelope, members=self._members)
+                self._envelope(connection, envelope)
+            case ChunkFrame():
+                await self._chunk(connection.peer, quota, frame)
+            case BlobFrame():
+                raise errors.CodecError("7.1-1", "a client sends no blobs")
+
+    def _phase(self) -> object:
+        """Return what quotas are counted by: the session's phase."""
+        round_ = self._stage.round
+        session = None if round_ is None else round_.session
+        return None if session is None else (session.sid, session.server.phase)
+
+    def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
+        if envelope.sid == msg.LOBBY_SID:
+            message = lobby.lobby_open(envelope, door=self._door, connection=connection)
+            self._lobby(connection, message)
+            return
+        session = self._stage.session(envelope.sid)
+        if session is None:
+            ignored = progress.MessageIgnored(
+                peer=connection.peer, type=envelope.type, rule="8-6"
+            )
+            self._observer(ignored)
+            return
+        session.feed(events.Received(peer=connection.peer, envelope=envelope))
+
+    async def _chunk(self, peer: PeerId, quota: Quota, frame: ChunkFrame) -> None:
+        session = self._stage.session(frame.sid)
+        if session is None or session.over:
+            return
+        quota.chunk(len(frame.chunk), self._phase(), session.storing.vector_bytes)
+        await session.storing.store(peer, frame)
+
+    def _lobby(self, connection: Connection, message: msg.Message) -> None:
+        match message:
+            case msg.Ready():
+                self._ready(connection.peer, message)
+            case msg.Catchup():
+                rounds = self._journal.history(message.task_id, message.head)
+                self._say(connection, msg.History(rounds=rounds))
+            case msg.Fetch():
+                self.library.serve(connection, message)
+            case _:
+                kind = type(message).__name__
+                raise errors.RemoteProtocolError("8-6", f"a client says no {kind}")
+
+    def _ready(self, peer: PeerId, ready: msg.Ready) -> None:
+        round_ = self._stage.round
+        blamed = self._journal.blamed(self._task_id).get(peer)
+        said = (ready.task_id, ready.round_no, ready.model_hash)
+        if blamed is not None:
+            ask = "left out until the aggregator's operator readmits it"
+            self.miss(peer, ready.round_no, f"{ask}: {blamed}")
+        elif round_ is None:
+            self.miss(peer, ready.round_no, "that round is over")
+        elif said != (self._task_id, round_.row.round_no, round_.row.model_hash):
+            now = f"round {round_.row.round_no} of task {self._task_id} is open"
+            self.miss(peer, ready.round_no, f"{now}; train on its model")
+        else:
+            round_.gathering.add(peer, ready)

@@ -1,0 +1,94 @@
+"""The aggregator's state directory: journal, privacy ledger, blobs and spool.
+
+One process holds it. Without a directory of the operator's, one that lasts as long as
+the process stands in, so that everything takes the same way.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from secagg import errors
+from secagg.drivers.aggregator.blobs import BlobStore
+from secagg.drivers.aggregator.journal import Journal
+from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.spool import FileSpool, sweep
+from secagg.names import SessionId
+from secagg.privacy.ledger import Budget, BudgetLedger
+from secagg.vector import Chunks
+
+LEDGER_NAME: Final = "ledger.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AggregatorState:
+    """What outlives a restart."""
+
+    directory: Path
+    journal: Journal
+    ledger: BudgetLedger
+    blobs: BlobStore
+    ledger_store: SqliteLedgerStore
+    temporary: tempfile.TemporaryDirectory[str] | None
+
+    @classmethod
+    def open(
+        cls, directory: Path | None, *, task_id: str, budget: Budget, members: int
+    ) -> Self:
+        """Take hold of the directory.
+
+        Args:
+            directory: made if need be; None for one that goes with the process.
+            task_id: the task whose releases are charged.
+            budget: what it may spend.
+            members: of the roster.
+
+        Raises:
+            StateError: another process holds it, or a file in it is damaged.
+        """
+        temporary = None
+        if directory is None:
+            temporary = tempfile.TemporaryDirectory(prefix="secagg-")
+            directory = Path(temporary.name)
+        _make(directory)
+        journal = Journal(directory, members=members)
+        try:
+            store = SqliteLedgerStore(directory / LEDGER_NAME)
+            return cls(
+                directory=directory,
+                journal=journal,
+                ledger=BudgetLedger(store, {task_id: budget}),
+                blobs=BlobStore(directory / "blobs"),
+                ledger_store=store,
+                temporary=temporary,
+            )
+        except errors.SecaggError:
+            journal.close()
+            raise
+
+    def spool(self, sid: SessionId, chunks: Chunks) -> FileSpool:
+        """Return where the uploads of a session go, with what is there already."""
+        return FileSpool(self.directory / "spool", sid, chunks)
+
+    def sweep(self, keep: SessionId | None) -> None:
+        """Drop the uploads of every other session."""
+        sweep(self.directory / "spool", [] if keep is None else [keep])
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self.journal.close()
+        self.ledger_store.close()
+        if self.temporary is not None:
+            self.temporary.cleanup()
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise errors.StateError(
+            f"cannot use the state directory {directory}: {error.strerror}"
+        ) from error

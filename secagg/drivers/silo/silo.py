@@ -1,0 +1,333 @@
+"""A silo: what a hospital's program holds while it takes part (spec 8).
+
+Everything below is one task, the uplink, and one participation at a time; this class
+is the way between them and a caller that awaits. What the caller waits for ends with an
+answer or a typed error, also when the connection can never be made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Mapping
+from typing import TypeVar
+
+from secagg import codec, engine, errors, events, tensors, vector
+from secagg import messages as msg
+from secagg.client import Client
+from secagg.drivers import progress
+from secagg.drivers.outcome import RoundRecord, mean_of
+from secagg.drivers.progress import Observer
+from secagg.drivers.silo.guard import Guard
+from secagg.drivers.silo.inquiries import Inquiries
+from secagg.drivers.silo.keeper import Keeper
+from secagg.drivers.silo.participation import Input, Means, Participation
+from secagg.drivers.silo.store import ClientStore
+from secagg.drivers.silo.uplink import Calls, Uplink
+from secagg.drivers.wire import lobby
+from secagg.drivers.wire.connection import Connection
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.transport import Dial
+from secagg.messages import RoundOpen
+from secagg.names import PeerId
+from secagg.norm import l2_norm
+from secagg.params import Parameters
+from secagg.policy import Policy
+from secagg.vector import BlobFrame, EnvelopeFrame, Frame
+
+V = TypeVar("V", bound="tensors.State | tensors.Tensor")
+
+
+class Silo:
+    """One hospital's connection to its aggregator; made by `connect`.
+
+    Attributes:
+        last_round: what came of the last round, whatever `contribute` returned.
+    """
+
+    def __init__(
+        self,
+        *,
+        dial: Dial,
+        door: Door,
+        aggregator: PeerId,
+        policy: Policy,
+        store: ClientStore,
+        engine_name: str,
+        observer: Observer,
+    ) -> None:
+        """Prepare; `connect` starts it.
+
+        Args:
+            dial: opens a transport to the aggregator.
+            door: who this silo is.
+            aggregator: whom it talks to.
+            policy: its own floors.
+            store: its durable memory.
+            engine_name: which mask engine.
+            observer: is told what happens.
+        """
+        self.last_round: RoundRecord | None = None
+        self._door = door
+        self._aggregator = aggregator
+        self._policy = policy
+        self._store = store
+        self._keeper = Keeper(store, door.clock)
+        self._observer = observer
+        self._engine = functools.cache(functools.partial(engine.engine, engine_name))
+        self._uplink = Uplink(
+            dial=dial,
+            door=door,
+            aggregator=aggregator,
+            calls=Calls(
+                standing=self._standing,
+                entered=self._entered,
+                handle=self._handle,
+                left=self._left,
+            ),
+            observer=observer,
+        )
+        self._guard = Guard()
+        self._connection: Connection | None = None
+        self._round: RoundOpen | None = None
+        self._taken = 0
+        self._claimed: RoundOpen | None = None
+        self._participation: Participation | None = None
+        self._inquiries = Inquiries(door, aggregator, observer)
+
+    # --- for the caller ---------------------------------------------------------
+
+    async def next_round(self) -> RoundOpen:
+        """Wait for a round that this silo has not taken up yet, and take it up.
+
+        Returns:
+            Its task, number, model hash and size; fetch the model by its hash.
+
+        Raises:
+            ConnectionRefused: the connection cannot be made; the message says why.
+        """
+        while self._round is None or self._round.round_no <= self._taken:
+            await self._guard.change()
+        self._claimed = self._round
+        self._taken = self._round.round_no
+        return self._round
+
+    async def contribute(
+        self,
+        update: V,
+        *,
+        weight: int = 1,
+        extras: Mapping[str, int] | None = None,
+        layout: tensors.Layout | None = None,
+    ) -> V:
+        """Put an update into the sum of a round, and return the mean.
+
+        The round is the one that `next_round` returned last, or else the next one that
+        opens. A cut connection is made again and resumed; an attempt that fails before
+        anything was released is repeated with the same update.
+
+        Args:
+            update: an array, a tensor, or a mapping of names to such; finite floats.
+            weight: w_u in 1..w_max; 1 for uniform weighting.
+            extras: the declared extras, exact integers by name.
+            layout: which tensors enter the vector; by default all of them.
+
+        Returns:
+            The mean over U3, in the form of `update`; also if this silo's own input
+            came too late: `last_round.included` says so.
+
+        Raises:
+            InputError: the update, weight or extras cannot be used; nothing was sent.
+            RoundMissed: the round went on without this silo.
+            SessionAborted: the round ended without a sum.
+            ReleaseRefused: the sum was discarded; `last_round` has the verdicts.
+            ConnectionRefused: the connection cannot be made.
+        """
+        if self._participation is not None:
+            raise errors.LocalProtocolError("a contribution is running: await it first")
+        used = tensors.Layout.of(update, ()) if layout is None else layout
+        flat = await asyncio.to_thread(tensors.flatten, update, used)
+        await asyncio.to_thread(l2_norm, flat)
+        given = Input(update=flat, weight=weight, extras=dict(extras or {}))
+        completed, params = await self._take_part(given)
+        blob, width = await self._released(completed)
+        total = vector.released_sum(blob, width, params.m)
+        mean = mean_of(completed.result, total, params)
+        return tensors.unflatten(mean, used, update)
+
+    async def fetch(self, digest: bytes, size: int | None = None) -> bytes:
+        """Return a blob by its SHA-256.
+
+        Args:
+            digest: such as the open round's `model_hash`.
+            size: its bytes; not needed for the model of the open round.
+
+        Raises:
+            LocalProtocolError: the size is not known, a fetch is running, or the
+                aggregator has no such blob.
+            RemoteProtocolError: other bytes came (rule 4.8-2).
+            ConnectionRefused: the connection cannot be made.
+        """
+        known = self._size_of(digest) if size is None else size
+        return await self._guard.until(self._inquiries.fetch(digest, known))
+
+    # --- for connect ------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the uplink and wait for the first connection.
+
+        Raises:
+            ConnectionRefused: it cannot be made; the message says what to do.
+        """
+        self._guard.watch(asyncio.create_task(self._uplink.run()))
+        while self._connection is None:
+            await self._guard.change()
+
+    async def close(self) -> None:
+        """Leave: drop the session, send what is queued, close the connection."""
+        if self._participation is not None:
+            self._participation.stop()
+            self._participation = None
+        if self._connection is not None:
+            await self._connection.flush()
+        await self._guard.end()
+
+    # --- a round ----------------------------------------------------------------
+
+    async def _take_part(self, given: Input) -> tuple[events.Completed, Parameters]:
+        opened = self._claimed or await self.next_round()
+        self._claimed = None
+        if self._round is not None and self._round.round_no > opened.round_no:
+            raise errors.RoundMissed(
+                f"round {opened.round_no} is over, round {self._round.round_no} is"
+                " open: fetch its model and train again"
+            )
+        await self._catch_up(opened)
+        participation = Participation(opened, given, self._means(opened))
+        self._participation = participation
+        try:
+            participation.begin(self._connection)
+            completed = await self._guard.until(participation.completed)
+        finally:
+            participation.stop()
+            self._participation = None
+        params = participation.params
+        assert params is not None  # noqa: S101 a completed session was joined
+        attempts = tuple(participation.attempts)
+        self.last_round = RoundRecord.of(completed, params, attempts)
+        return completed, params
+
+    def _means(self, opened: RoundOpen) -> Means:
+        task = opened.task_id
+        client = Client(
+            identity=self._door.identity,
+            roster=self._door.roster,
+            policy=self._policy,
+            entropy=self._door.entropy,
+            aggregator=self._aggregator,
+            memory={task: self._keeper.remembered(task, opened.round_no)},
+        )
+        return Means(
+            client=client,
+            keeper=self._keeper,
+            entropy=self._door.entropy,
+            engine=self._engine,
+            observer=self._observer,
+            say_ready=self._say_ready,
+        )
+
+    async def _released(self, completed: events.Completed) -> tuple[bytes, int]:
+        reference = completed.result.vector
+        if reference is None:
+            said = "; ".join(
+                f"{one.check}: {one.detail}"
+                for one in completed.result.verdicts
+                if not one.passed
+            )
+            raise errors.ReleaseRefused(f"the sum was discarded by {said}")
+        return await self.fetch(reference.hash, reference.size), reference.width
+
+    async def _catch_up(self, opened: RoundOpen) -> None:
+        """Walk the links this silo missed, up to the round's (rule 4.8-4)."""
+        task = opened.task_id
+        walk = self._inquiries.walk(task, self._store.head(task), opened.previous_link)
+        for head in await self._guard.until(walk):
+            self._store.record_head(task, head)
+
+    # --- the uplink's calls -----------------------------------------------------
+
+    def _standing(self) -> Standing:
+        part = self._participation
+        if part is None:
+            return Standing()
+        return Standing(session=part.sid, transcript=part.transcript)
+
+    def _entered(self, connection: Connection, welcome: msg.Welcome) -> None:
+        self._connection = connection
+        self._inquiries.connected(connection)
+        if self._participation is not None:
+            self._participation.resume(connection, welcome.next_chunk)
+        self._guard.changed()
+
+    def _left(self, reason: str) -> None:
+        self._connection = None
+        self._inquiries.connected(None)
+        self._inquiries.refused(reason)
+        if self._participation is not None:
+            self._participation.paused()
+
+    async def _handle(self, connection: Connection, frame: Frame) -> None:
+        match frame:
+            case EnvelopeFrame():
+                members = len(self._door.roster.members)
+                envelope = codec.decode_envelope(frame.envelope, members=members)
+                self._envelope(connection, envelope)
+            case BlobFrame():
+                self._inquiries.take_part(frame)
+            case _:
+                raise errors.CodecError("7.1-1", "an aggregator sends no chunks")
+
+    def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
+        if envelope.sid == msg.LOBBY_SID:
+            self._lobby(
+                lobby.lobby_open(envelope, door=self._door, connection=connection)
+            )
+        elif self._participation is not None:
+            received = events.Received(peer=connection.peer, envelope=envelope)
+            self._participation.feed(received)
+        else:
+            ignored = progress.MessageIgnored(
+                peer=connection.peer, type=envelope.type, rule="8-6"
+            )
+            self._observer(ignored)
+
+    def _lobby(self, message: msg.Message) -> None:
+        part = self._participation
+        match message:
+            case msg.RoundOpen():
+                self._observer(progress.RoundOpened(round=message))
+                self._round = message
+                self._guard.changed()
+                if part is not None and message.round_no > part.round.round_no:
+                    part.missed(f"round {message.round_no} is open by now")
+            case msg.Missed():
+                if part is not None and message.round_no >= part.round.round_no:
+                    part.missed(message.reason)
+            case msg.History():
+                self._inquiries.take_history(message)
+            case _:
+                kind = type(message).__name__
+                raise errors.RemoteProtocolError("8-6", f"an aggregator says no {kind}")
+
+    def _say_ready(self, connection: Connection, ready: msg.Ready) -> None:
+        connection.post(lobby.lobby_seal(ready, door=self._door, connection=connection))
+
+    # --- waiting ----------------------------------------------------------------
+
+    def _size_of(self, digest: bytes) -> int:
+        opened = self._claimed or self._round
+        if opened is None or opened.model_hash != digest:
+            raise errors.LocalProtocolError(
+                f"{digest.hex()[:16]} is not the open round's model: give its size"
+            )
+        return opened.model_size

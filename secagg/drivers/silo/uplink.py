@@ -1,0 +1,156 @@
+"""The uplink: a silo's connection to its aggregator, made again whenever it is lost.
+
+Back-off doubles to a minute, with jitter so that a consortium does not return in step.
+What a person has to mend (another roster, an unknown identity, a certificate) is not
+tried for ever: it is raised at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from secagg import errors
+from secagg.drivers import progress
+from secagg.drivers.progress import Observer
+from secagg.drivers.wire import lobby
+from secagg.drivers.wire.connection import REPLACED, Connection
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.transport import ConnectionLost, Dial
+from secagg.messages import Welcome
+from secagg.names import PeerId
+from secagg.vector import Frame
+
+FIRST_SECONDS: Final = 0.5
+MOST_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """What the uplink tells, and asks.
+
+    Attributes:
+        standing: where the silo stands in a session, for Hello.
+        entered: a connection was proved; resume on it.
+        handle: a frame came on it.
+        left: it is gone, and why.
+    """
+
+    standing: Callable[[], Standing]
+    entered: Callable[[Connection, Welcome], None]
+    handle: Callable[[Connection, Frame], Awaitable[None]]
+    left: Callable[[str], None]
+
+
+class Uplink:
+    """Keeps one connection up."""
+
+    def __init__(
+        self,
+        *,
+        dial: Dial,
+        door: Door,
+        aggregator: PeerId,
+        calls: Calls,
+        observer: Observer,
+    ) -> None:
+        """Prepare; `run` does the work.
+
+        Args:
+            dial: opens a transport.
+            door: who this silo is.
+            aggregator: whom it talks to.
+            calls: what is told and asked.
+            observer: is told of connections made, lost and failed.
+        """
+        self._dial = dial
+        self._door = door
+        self._aggregator = aggregator
+        self._calls = calls
+        self._observer = observer
+        self._failures = 0
+        self._said = ""
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again, until cancelled.
+
+        Raises:
+            ConnectionRefused: a person has to mend something; the message says what.
+        """
+        while True:
+            entered = await self._enter()
+            if entered is None:
+                continue
+            connection, welcome = entered
+            self._failures = 0
+            self._said = ""
+            self._observer(progress.Connected(peer=connection.peer))
+            self._calls.entered(connection, welcome)
+            reason = ""
+            try:
+                reason = await self._serve(connection)
+            finally:
+                self._calls.left(reason)
+                await connection.close()
+            gone = progress.Disconnected(peer=connection.peer, reason=reason)
+            self._observer(gone)
+            await self._pause()
+
+    async def _enter(self) -> tuple[Connection, Welcome] | None:
+        """Make and prove a connection; after a failure, pause and return None."""
+        try:
+            transport = await self._dial()
+        except ConnectionLost as error:
+            await self._failed(str(error))
+            return None
+        try:
+            return await lobby.enter(
+                transport, self._door, self._aggregator, self._calls.standing()
+            )
+        except ConnectionLost as error:
+            await transport.close()
+            await self._failed(str(error))
+            return None
+        except BaseException:
+            await transport.close()
+            raise
+
+    async def _serve(self, connection: Connection) -> str:
+        """Serve the connection until it ends, and return why it did."""
+
+        async def handle(frame: Frame) -> None:
+            await self._calls.handle(connection, frame)
+
+        try:
+            await connection.serve(handle)
+        except ConnectionLost as error:
+            if error.reason == REPLACED:
+                raise errors.ConnectionRefused(
+                    f"another process proved to be {self._door.identity.id} and took"
+                    " this connection's place: stop one of the two (rule 8-4)"
+                ) from None
+            return error.reason
+        except errors.RemoteProtocolError as error:
+            reason = f"rule {error.rule}: {error.detail}"
+            await connection.close(reason)
+            return reason
+        return ""
+
+    async def _failed(self, reason: str) -> None:
+        seconds = self._delay()
+        if reason != self._said:
+            self._said = reason
+            self._observer(progress.DialFailed(reason=reason, retry_seconds=seconds))
+        await self._pause(seconds)
+
+    async def _pause(self, seconds: float | None = None) -> None:
+        delay = self._delay() if seconds is None else seconds
+        self._failures += 1
+        await self._door.clock.pause(delay)
+
+    def _delay(self) -> float:
+        """Return 0.5 s doubled with each failure, to a minute, times 0.5 to 1."""
+        most = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
+        draw = int.from_bytes(self._door.entropy.draw("backoff", 4), "little")
+        return most * (0.5 + draw / 2.0**33)

@@ -1,0 +1,156 @@
+"""Upload: y_u chunk by chunk, masked while the one before is on its way (spec 7).
+
+Nothing of it is kept. A chunk is made from the update, the seeds and the session's
+rounding key whenever it is needed, the same bytes each time, so an upload that was cut
+goes on from wherever the aggregator says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+
+from secagg.contribution import Contribution
+from secagg.drivers import progress
+from secagg.drivers.progress import Observer
+from secagg.drivers.wire.connection import Connection
+from secagg.drivers.wire.transport import ConnectionLost
+from secagg.engine import MaskEngine
+from secagg.events import MaskVector
+from secagg.masked_chunks import chunks_of, masked_chunk
+from secagg.vector import RootBuilder, chunk_frame
+
+
+class Upload:
+    """One session's masked input on its way."""
+
+    def __init__(
+        self,
+        x_u: Contribution,
+        masks: MaskVector,
+        engine: MaskEngine,
+        observer: Observer,
+    ) -> None:
+        """Prepare; nothing is masked yet.
+
+        Args:
+            x_u: the input of this session.
+            masks: seeds and signs, as the machine gave them.
+            engine: of the session's width.
+            observer: is told how much was handed over.
+        """
+        self._x_u = x_u
+        self._masks = masks
+        self._engine = engine
+        self._observer = observer
+        self._chunks = chunks_of(x_u.params)
+        self._builder = RootBuilder(masks.sid)
+        # A cancelled run leaves its thread to finish a chunk; the next run waits.
+        self._making = threading.Lock()
+
+    async def run(self, connection: Connection, start: int) -> bytes:
+        """Send the chunks from `start` on, and return the root over all of them.
+
+        Args:
+            connection: where to.
+            start: the first chunk that the aggregator lacks.
+
+        Raises:
+            ConnectionLost: the connection ended; run again on the next one.
+        """
+        first = min(start, self._builder.count)
+        sending: asyncio.Task[None] | None = None
+        try:
+            for index in range(first, self._chunks.count):
+                frame = await asyncio.to_thread(self._frame, index)
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._send(connection, index, frame))
+            if sending is not None:
+                await sending
+        finally:
+            await _stop(sending)
+        return self._builder.root()
+
+    def _frame(self, index: int) -> bytes:
+        with self._making:
+            chunk = masked_chunk(
+                self._x_u,
+                self._masks.seeds,
+                self._masks.signs,
+                index=index,
+                engine=self._engine,
+            )
+            if index == self._builder.count:
+                self._builder.add(index, chunk)
+        return chunk_frame(self._masks.sid, index, chunk)
+
+    async def _send(self, connection: Connection, index: int, frame: bytes) -> None:
+        await connection.push(frame)
+        done = index * self._chunks.size_bytes(0) + self._chunks.size_bytes(index)
+        self._observer(
+            progress.Uploaded(
+                sid=self._masks.sid,
+                sent_bytes=done,
+                total_bytes=self._chunks.total_bytes,
+            )
+        )
+
+
+class Uploader:
+    """The upload of the session that runs, over one connection after the other."""
+
+    def __init__(self, uploaded: Callable[[bytes], None]) -> None:
+        """Begin with nothing to upload.
+
+        Args:
+            uploaded: is given the root, each time all that was lacking was sent.
+        """
+        self._uploaded = uploaded
+        self._upload: Upload | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether there is something to upload."""
+        return self._upload is not None
+
+    def begin(self, upload: Upload, connection: Connection | None) -> None:
+        """Start an upload; without a connection it waits for `resume`."""
+        self._upload = upload
+        if connection is not None:
+            self.resume(connection, 0)
+
+    def resume(self, connection: Connection, start: int) -> None:
+        """Go on from the first chunk that the aggregator lacks."""
+        self.pause()
+        if self._upload is not None:
+            work = self._run(self._upload, connection, start)
+            self._running = asyncio.create_task(work)
+
+    def pause(self) -> None:
+        """Stop sending; what is to be uploaded stays."""
+        if self._running is not None:
+            self._running.cancel()
+            self._running = None
+
+    def leave(self) -> None:
+        """Forget the upload: its session or its phase is over."""
+        self.pause()
+        self._upload = None
+
+    async def _run(self, upload: Upload, connection: Connection, start: int) -> None:
+        # After a cut, the next connection goes on with it.
+        with contextlib.suppress(ConnectionLost):
+            root = await upload.run(connection, start)
+            if upload is self._upload:
+                self._uploaded(root)
+
+
+async def _stop(sending: asyncio.Task[None] | None) -> None:
+    if sending is not None and not sending.done():
+        sending.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sending

@@ -1,0 +1,1 @@
+"""Between the two sides: frames, TLS from identities, the handshake."""

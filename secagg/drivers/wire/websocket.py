@@ -1,0 +1,245 @@
+"""Transport over websockets: one binary message is one frame (spec 7.2).
+
+No compression (masked vectors do not compress, and lengths would leak), a limit on the
+size of a message from the first byte, pings so that a silent line is noticed, and
+writes that wait for the socket. Without TLS only on the loopback, and only when asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import websockets
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.connection import Connection
+from websockets.asyncio.server import ServerConnection, serve
+
+from secagg import errors
+from secagg.drivers.wire.tls_remedies import explain_tls_error
+from secagg.drivers.wire.transport import Accept, ConnectionLost, printable
+from secagg.vector import MAX_FRAME
+
+PING_SECONDS: Final = 15.0
+"""A ping goes out so often; a line that is silent for as long again is lost."""
+
+OPEN_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 2.0
+WRITE_BUFFER: Final = 1 << 20
+"""Bytes in the write buffer above which a sender waits: about one chunk."""
+
+QUEUED_FRAMES: Final = 4
+"""Frames read ahead of `recv`; then the socket is left, which holds the peer back."""
+
+
+# What went wrong is raised or reported here; websockets would print a traceback for
+# every port scan, and the library writes no log.
+_QUIET: Final = logging.getLogger("secagg.websockets")
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+# X509_V_ERR_... of OpenSSL: an issuer that the roster does not have, a false signature.
+_FINAL_CODES: Final = frozenset({2, 7, 18, 19, 20, 21})
+_FINAL_REASONS: Final = frozenset(
+    {"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_DECRYPT_ERROR"}
+)
+
+
+class WebSocketTransport:
+    """One websocket connection."""
+
+    def __init__(self, socket: Connection) -> None:
+        """Wrap an open connection."""
+        self._socket = socket
+
+    async def send(self, frame: bytes) -> None:
+        """Hand over one frame; wait for room in the write buffer."""
+        try:
+            await self._socket.send(frame)
+        except (websockets.ConnectionClosed, OSError) as error:
+            raise _lost(error) from None
+
+    async def recv(self) -> bytes:
+        """Return the next frame.
+
+        Raises:
+            ConnectionLost: it ended, or the peer sent text, which is no frame.
+        """
+        try:
+            frame = await self._socket.recv()
+        except (websockets.ConnectionClosed, OSError) as error:
+            raise _lost(error) from None
+        if isinstance(frame, str):
+            await self.close("rule 7.1-1: a frame is binary")
+            raise ConnectionLost
+        return frame
+
+    async def close(self, reason: str = "") -> None:
+        """Close with `reason`; a peer that does not answer is given two seconds."""
+        await self._socket.close(reason=printable(reason))
+
+    async def cut(self) -> None:
+        """Drop the TCP connection without a word."""
+        self._socket.transport.abort()
+        await self._socket.wait_closed()
+
+
+async def dial(
+    url: str, context: ssl.SSLContext | None, *, max_frame: int = MAX_FRAME
+) -> WebSocketTransport:
+    """Open a connection to an aggregator.
+
+    Args:
+        url: ``wss://host:port``; ``ws://`` for the loopback alone.
+        context: the TLS context for ``wss``.
+        max_frame: bytes of the largest frame that may come.
+
+    Raises:
+        ConnectionLost: nobody answers there; the message says what to look at.
+        ConnectionRefused: the URL is not one that may be dialled, or TLS shows that
+            one side does not know the other's identity.
+    """
+    check_url(url, context)
+    lost: list[Exception] = []
+    try:
+        socket = await connect(
+            url,
+            ssl=context,
+            create_connection=_telling(lost),
+            logger=_QUIET,
+            compression=None,
+            max_size=max_frame,
+            max_queue=QUEUED_FRAMES,
+            write_limit=WRITE_BUFFER,
+            open_timeout=OPEN_SECONDS,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            close_timeout=CLOSE_SECONDS,
+        )
+    except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        cause = lost[0] if lost else error
+        remedy = f"{url}: {explain_tls_error(cause)}"
+        if is_final(cause):
+            raise errors.ConnectionRefused(remedy) from None
+        raise ConnectionLost(remedy) from None
+    return WebSocketTransport(socket)
+
+
+def _telling(lost: list[Exception]) -> type[ClientConnection]:
+    """Return a connection that notes what cut it: a TLS alert, where there was one.
+
+    In TLS 1.3 a client learns of its refusal only after its own handshake is done, and
+    websockets would say no more than that the line ended.
+    """
+
+    class Telling(ClientConnection):
+        def connection_lost(self, exc: Exception | None) -> None:
+            if exc is not None:
+                lost.append(exc)
+            super().connection_lost(exc)
+
+    return Telling
+
+
+def is_final(error: BaseException | None) -> bool:
+    """Return whether an identity was not accepted: dialling again changes nothing."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_code in _FINAL_CODES
+        if isinstance(error, ssl.SSLError) and error.reason in _FINAL_REASONS:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def check_url(url: str, context: ssl.SSLContext | None) -> None:
+    """Refuse a URL that would travel in clear, or that is none.
+
+    Raises:
+        ConnectionRefused: the message says what to write instead.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise errors.ConnectionRefused(
+            f"{url!r} is no aggregator's address: write wss://host:port"
+        )
+    if parts.scheme == "wss" and context is None:
+        raise errors.ConnectionRefused(f"{url} needs a TLS context")
+    if parts.scheme == "ws" and not is_loopback(parts.hostname):
+        raise errors.ConnectionRefused(
+            f"{url} would travel in clear: write wss:// instead; ws:// is for a proxy"
+            " or a test on this machine"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@contextlib.asynccontextmanager
+async def listen(
+    host: str,
+    port: int,
+    accept: Accept,
+    context: ssl.SSLContext | None,
+    *,
+    max_frame: int = MAX_FRAME,
+) -> AsyncIterator[int]:
+    """Serve connections until the block ends.
+
+    Args:
+        host: the address to bind.
+        port: the port; 0 for any free one.
+        accept: serves one connection until it ends.
+        context: the TLS context; None only on the loopback.
+        max_frame: bytes of the largest frame that may come.
+
+    Yields:
+        The port that is bound.
+
+    Raises:
+        ConnectionRefused: no TLS on an address that others reach.
+        OSError: the address cannot be bound.
+    """
+    if context is None and not is_loopback(host):
+        raise errors.ConnectionRefused(
+            f"serving {host} without TLS would show who talks to whom: give a TLS"
+            " context, or bind 127.0.0.1 behind a proxy that has one"
+        )
+
+    async def handle(socket: ServerConnection) -> None:
+        transport = WebSocketTransport(socket)
+        await accept(transport)
+
+    async with serve(
+        handle,
+        host,
+        port,
+        ssl=context,
+        logger=_QUIET,
+        compression=None,
+        max_size=max_frame,
+        max_queue=QUEUED_FRAMES,
+        write_limit=WRITE_BUFFER,
+        open_timeout=OPEN_SECONDS,
+        ping_interval=PING_SECONDS,
+        ping_timeout=PING_SECONDS,
+        close_timeout=CLOSE_SECONDS,
+    ) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+def _lost(error: Exception) -> ConnectionLost:
+    """Return what the other side said when it closed, if it said anything."""
+    if isinstance(error, websockets.ConnectionClosed) and error.rcvd is not None:
+        return ConnectionLost(error.rcvd.reason)
+    return ConnectionLost()

@@ -1,0 +1,105 @@
+import asyncio
+import dataclasses
+
+import numpy as np
+import pytest
+
+from secagg import errors
+from secagg.consortium import Consortium
+from secagg.drivers.aggregator.aggregator import Aggregator, opened
+from tests.drivers.fake_clock import until
+from tests.drivers.world import World
+
+
+async def test_one_round_at_a_time() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        with pytest.raises(errors.LocalProtocolError, match="a round is running"):
+            await aggregator.run_round()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_model_with_another_hash_is_refused() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator:
+        with pytest.raises(errors.ParameterError, match="SHA-256"):
+            await aggregator.run_round(model_hash=bytes(32), blob=b"model")
+
+
+async def test_a_round_that_was_cancelled_goes_on_when_it_is_run_again() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator, world.silos() as silos:
+        first = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        outcome, _ = await world.round(aggregator, silos)
+        assert aggregator.open_round is None
+    assert outcome.round_no == 1
+    assert aggregator.last_outcome is outcome
+
+
+async def test_a_round_on_another_model_is_another_round() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator, world.silos() as silos:
+        first = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        outcome, _ = await world.round(aggregator, silos, model_hash=bytes([1]) * 32)
+    assert outcome.round_no == 2
+
+
+async def test_who_is_connected_is_known() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator:
+        async with world.silos():
+            await until(lambda: aggregator.connected == tuple(world.peers))
+        await until(lambda: not aggregator.connected)
+
+
+async def test_the_next_model_is_published_with_the_result() -> None:
+    world = World(4, "memory")
+    async with (
+        world.serve(next_model=lambda mean: mean.tobytes()) as aggregator,
+        world.silos() as silos,
+    ):
+        outcome, _ = await world.round(aggregator, silos)
+        assert outcome.mean is not None
+        model = outcome.mean.tobytes()
+        digest = outcome.result.next_model_hash
+        assert digest is not None
+        assert await silos[world.peers[0]].fetch(digest, len(model)) == model
+
+
+async def test_the_last_outcome_is_there_after_a_restart(tmp_path) -> None:
+    world = World(4, "memory")
+    async with world.serve(state=tmp_path) as aggregator, world.silos() as silos:
+        outcome, _ = await world.round(aggregator, silos)
+    async with world.serve(state=tmp_path) as again:
+        restored = again.last_outcome
+    assert restored is not None
+    assert outcome.mean is not None
+    assert restored.mean is not None
+    assert np.array_equal(restored.mean, outcome.mean)
+    assert (restored.sid, restored.link) == (outcome.sid, outcome.link)
+    assert restored.sets == outcome.sets
+
+
+async def test_an_identity_that_is_no_aggregator_serves_nobody() -> None:
+    world = World(4, "memory")
+    other = Consortium.of(4, b"other").aggregator
+    settings = dataclasses.replace(world.settings(), identity=other)
+    with pytest.raises(errors.ConnectionRefused, match="is no aggregator"):
+        async with opened(settings):
+            pass
+
+
+async def test_a_state_directory_has_one_aggregator(tmp_path) -> None:
+    world = World(4, "memory")
+    async with world.serve(state=tmp_path):
+        with pytest.raises(errors.StateError, match="another process"):
+            Aggregator(world.settings(state=tmp_path))

@@ -1,0 +1,103 @@
+import asyncio
+
+import pytest
+
+from secagg import errors
+from secagg.drivers.aggregator import connections
+from secagg.drivers.aggregator.connections import Connections, Quota
+from secagg.drivers.outcome import Traffic
+from secagg.drivers.wire import memory
+from secagg.drivers.wire.connection import REPLACED, Connection
+from secagg.drivers.wire.transport import ConnectionLost
+from secagg.names import PeerId
+
+A, B = PeerId("a"), PeerId("b")
+
+
+def linked(peer: PeerId):
+    near, far = memory.pair()
+    return Connection(near, peer=peer, hc=bytes(32)), far
+
+
+async def test_the_newest_connection_of_an_identity_takes_the_place() -> None:
+    everyone = Connections()
+    older, far = linked(A)
+    newer, _ = linked(A)
+    everyone.admit(older)
+    everyone.admit(newer)
+    assert everyone.get(A) is newer
+    with pytest.raises(ConnectionLost, match=REPLACED):
+        await far.recv()
+    await everyone.close("")
+
+
+async def test_the_end_of_a_replaced_connection_leaves_the_newer_one() -> None:
+    everyone = Connections()
+    older, _ = linked(A)
+    newer, _ = linked(A)
+    everyone.admit(older)
+    everyone.admit(newer)
+    everyone.leave(older)
+    assert set(everyone.peers) == {A}
+    everyone.leave(newer)
+    assert set(everyone.peers) == set()
+    await everyone.close("")
+
+
+async def test_traffic_counts_past_connections_too() -> None:
+    everyone = Connections()
+    older, _ = linked(A)
+    older.received_bytes, older.sent_bytes = 10, 20
+    everyone.admit(older)
+    everyone.leave(older)
+    newer, _ = linked(A)
+    newer.received_bytes = 5
+    everyone.admit(newer)
+    assert everyone.traffic() == {A: Traffic(up=15, down=20)}
+    await everyone.close("")
+
+
+async def test_closing_says_goodbye_to_everybody() -> None:
+    everyone = Connections()
+    ends = []
+    for peer in (A, B):
+        connection, far = linked(peer)
+        everyone.admit(connection)
+        ends.append(far)
+    await everyone.close("stopping")
+    for far in ends:
+        with pytest.raises(ConnectionLost, match="stopping"):
+            await far.recv()
+
+
+async def test_a_goodbye_does_not_wait_for_ever(monkeypatch) -> None:
+    monkeypatch.setattr(connections, "FLUSH_SECONDS", 0.0)
+    everyone = Connections()
+    connection, _ = linked(A)
+    connection._idle.clear()
+    everyone.admit(connection)
+    async with asyncio.timeout(5):
+        await everyone.close("stopping")
+
+
+def test_messages_within_a_phase_are_bounded_by_rule_7_1_1() -> None:
+    quota = Quota(members=4)
+    quota.message(1000, "share_keys")
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        quota.message(1 << 20, "share_keys")
+    assert caught.value.rule == "7.1-1"
+
+
+def test_a_new_phase_brings_a_new_quota() -> None:
+    quota = Quota(members=4)
+    for phase in range(100):
+        quota.message(60 << 10, phase)
+
+
+def test_a_vector_may_be_sent_twice_and_no_more() -> None:
+    quota = Quota(members=4)
+    quota.chunk(100, "masked_input", 100)
+    quota.chunk(100, "masked_input", 100)
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        quota.chunk(1, "masked_input", 100)
+    assert caught.value.rule == "7.1-1"

@@ -1,0 +1,146 @@
+import pytest
+
+from secagg import errors, events
+from secagg.consortium import Consortium
+from secagg.crypto.transcript import LINK_START
+from secagg.drivers.aggregator.journal import (
+    COMPLETED,
+    FAILED,
+    MAX_HISTORY,
+    OPEN,
+    Journal,
+)
+from secagg.messages import PastRound
+from secagg.names import PeerId, Round, SessionId
+from secagg.task import Task
+
+CONSORTIUM = Consortium.of(4, b"journal")
+MANIFEST = Task(task_id="demo", length=5, clip=1.0).manifest(
+    aggregator=CONSORTIUM.aggregator.id,
+    roster=CONSORTIUM.roster,
+    ready={u: bytes(32) for u in CONSORTIUM.silos},
+    round_no=1,
+    attempt=1,
+    model_hash=bytes(32),
+    previous_link=bytes(32),
+)
+SID = SessionId(bytes([5]) * 32)
+
+
+@pytest.fixture
+def journal(tmp_path):
+    opened = Journal(tmp_path, members=5)
+    yield opened
+    opened.close()
+
+
+def past(k: int) -> PastRound:
+    return PastRound(
+        manifest=bytes([k]), h3=bytes(32), certificate=b"c", result=bytes([k])
+    )
+
+
+def link(k: int) -> bytes:
+    return bytes([k]) * 32
+
+
+def test_rounds_are_counted_from_one(journal) -> None:
+    assert journal.last_round("demo") is None
+    first = journal.open_round("demo", bytes(32), 7)
+    journal.close_round("demo", 1, COMPLETED)
+    second = journal.open_round("demo", bytes(32), 7)
+    assert (first.round_no, second.round_no) == (1, 2)
+    assert journal.last_round("demo") == second
+
+
+def test_an_open_round_on_the_same_model_goes_on(journal) -> None:
+    first = journal.open_round("demo", bytes(32), 7)
+    assert journal.open_round("demo", bytes(32), 7) == first
+
+
+def test_an_open_round_on_another_model_has_failed(journal) -> None:
+    journal.open_round("demo", bytes(32), 7)
+    second = journal.open_round("demo", link(1), 7)
+    assert (second.round_no, second.status) == (2, OPEN)
+
+
+def test_a_session_is_read_back_with_its_events_in_order(journal, tmp_path) -> None:
+    journal.open_session(SID, MANIFEST, link(9))
+    told = [events.DeadlinePassed(round=Round.SHARE_ACK)] * 2 + [
+        events.Stopped(code="0-1", reason="stopped")
+    ]
+    for event in told:
+        journal.append(SID, event)
+    row = journal.newest_session("demo", 1)
+    assert row is not None
+    assert row.manifest == MANIFEST
+    assert row.noise_seed == link(9)
+    assert list(row.events) == told
+    assert "noise_seed" not in repr(row)
+
+
+def test_the_journal_outlives_the_process(tmp_path) -> None:
+    first = Journal(tmp_path, members=5)
+    first.open_session(SID, MANIFEST, link(9))
+    first.append(SID, events.Stopped(code="0-1", reason="stopped"))
+    first.close()
+    second = Journal(tmp_path, members=5)
+    row = second.newest_session("demo", 1)
+    assert row is not None
+    assert len(row.events) == 1
+    second.close()
+
+
+def test_attempts_of_a_round_are_counted(journal) -> None:
+    assert journal.attempts("demo", 1) == 0
+    assert journal.newest_session("demo", 1) is None
+    journal.open_session(SID, MANIFEST, link(9))
+    journal.end_session(SID, FAILED)
+    assert journal.attempts("demo", 1) == 1
+
+
+def test_the_head_is_the_newest_link(journal) -> None:
+    assert journal.head("demo") == LINK_START
+    for k in (1, 2):
+        journal.add_link("demo", link(k), past(k))
+    assert journal.head("demo") == link(2)
+
+
+def test_a_link_that_is_there_stays_as_it_is(journal) -> None:
+    journal.add_link("demo", link(1), past(1))
+    journal.add_link("demo", link(1), past(9))
+    assert journal.history("demo", LINK_START) == (past(1),)
+
+
+def test_the_history_follows_a_head_oldest_first(journal) -> None:
+    for k in (1, 2, 3):
+        journal.add_link("demo", link(k), past(k))
+    assert journal.history("demo", LINK_START) == (past(1), past(2), past(3))
+    assert journal.history("demo", link(2)) == (past(3),)
+    assert journal.history("demo", link(3)) == ()
+
+
+def test_a_head_that_is_not_of_the_chain_has_no_history(journal) -> None:
+    journal.add_link("demo", link(1), past(1))
+    assert journal.history("demo", link(7)) == ()
+    assert journal.history("other", link(1)) == ()
+
+
+def test_a_history_is_at_most_64_links(journal) -> None:
+    for k in range(MAX_HISTORY + 2):
+        journal.add_link("demo", link(k), past(k))
+    assert len(journal.history("demo", LINK_START)) == MAX_HISTORY
+
+
+def test_who_is_blamed_is_left_out_until_readmitted(journal) -> None:
+    a, b = PeerId("a"), PeerId("b")
+    journal.blame("demo", b, "rule 4.7-4: bad shares")
+    journal.blame("demo", a, "rule 4.7-4: bad shares")
+    journal.readmit("demo", a)
+    assert journal.blamed("demo") == {b: "rule 4.7-4: bad shares"}
+    assert journal.blamed("other") == {}
+
+
+def test_a_second_process_is_refused(journal, tmp_path) -> None:
+    with pytest.raises(errors.StateError, match="another process"):
+        Journal(tmp_path, members=5)

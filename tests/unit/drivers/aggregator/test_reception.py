@@ -1,0 +1,184 @@
+import asyncio
+
+import pytest
+
+from secagg import codec, vector
+from secagg.drivers import progress
+from secagg.drivers.wire import lobby
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.transport import ConnectionLost
+from secagg.entropy import SeededEntropy
+from secagg.messages import Fetch, History, Missed, Ready, RoundOpen
+from secagg.names import SessionId
+from secagg.signing import seal
+from tests.drivers.fake_clock import until
+from tests.drivers.world import World
+
+
+class Guest:
+    """A proved connection to an aggregator, without a silo behind it."""
+
+    def __init__(self, world: World, peer) -> None:
+        self.door = Door(
+            identity=world.consortium.silos[peer],
+            roster=world.consortium.roster,
+            entropy=SeededEntropy(peer.encode()),
+            clock=world.clock,
+        )
+        self._world = world
+        self._peer = peer
+
+    async def enter(self, standing=Standing()):  # noqa: B008
+        self.transport = await self._world._connect(self._peer)
+        aggregator = self._world.consortium.aggregator.id
+        entered = await lobby.enter(self.transport, self.door, aggregator, standing)
+        self.connection, self.welcome = entered
+        return self
+
+    async def say(self, message) -> None:
+        envelope = lobby.lobby_seal(message, door=self.door, connection=self.connection)
+        await self.transport.send(
+            vector.envelope_frame(codec.encode_envelope(envelope))
+        )
+
+    async def hear(self):
+        frame = vector.parse_frame(await self.transport.recv())
+        assert isinstance(frame, vector.EnvelopeFrame)
+        envelope = codec.decode_envelope(frame.envelope, members=5)
+        return lobby.lobby_open(envelope, door=self.door, connection=self.connection)
+
+    async def closed(self) -> str:
+        with pytest.raises(ConnectionLost) as caught:
+            await self._read_on()
+        return caught.value.reason
+
+    async def _read_on(self) -> None:
+        while True:
+            await self.transport.recv()
+
+
+def world_and_guest():
+    world = World(4, "memory")
+    return world, Guest(world, world.peers[0])
+
+
+READY = Ready(task_id="demo", round_no=1, model_hash=bytes(32), ready_nonce=bytes(32))
+
+
+async def test_a_ready_without_a_round_is_missed() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        await guest.say(READY)
+        heard = await guest.hear()
+    assert isinstance(heard, Missed)
+    assert heard.reason == "that round is over"
+
+
+async def test_a_ready_for_another_round_is_missed() -> None:
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        opened = await guest.hear()
+        assert isinstance(opened, RoundOpen)
+        await guest.say(
+            Ready(
+                task_id="demo",
+                round_no=9,
+                model_hash=opened.model_hash,
+                ready_nonce=bytes(32),
+            )
+        )
+        heard = await guest.hear()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(heard, Missed)
+    assert "round 1 of task demo is open" in heard.reason
+
+
+async def test_a_session_that_nobody_knows_is_over() -> None:
+    world, guest = world_and_guest()
+    standing = Standing(session=SessionId(bytes([7]) * 32), transcript=bytes(32))
+    async with world.serve():
+        await guest.enter(standing)
+        heard = await guest.hear()
+    assert isinstance(heard, Missed)
+    assert guest.welcome.next_chunk is None
+
+
+async def test_a_blob_that_is_not_there_closes_the_connection() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        await guest.say(Fetch(hash=bytes(32), offset=0))
+        assert (await guest.closed()).startswith("no blob 0000")
+
+
+@pytest.mark.parametrize(
+    ("frame", "rule"),
+    [
+        (vector.blob_frame(bytes(32), 0, b"part"), "rule 7.1-1"),
+        (b"\x07nonsense", "rule 7.1-1"),
+        (vector.envelope_frame(b"\xff"), "rule 3.3"),
+    ],
+)
+async def test_bytes_that_break_a_rule_close_the_connection_with_it(
+    frame, rule
+) -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        await guest.transport.send(frame)
+        assert (await guest.closed()).startswith(rule)
+        await until(
+            lambda: any(isinstance(e, progress.Disconnected) for e in world.events)
+        )
+    refused = [e for e in world.events if isinstance(e, progress.PeerRefused)]
+    assert [event.peer for event in refused] == [world.peers[0]]
+
+
+async def test_what_only_an_aggregator_says_is_refused_by_rule_8_6() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        await guest.say(History(rounds=()))
+        assert (await guest.closed()).startswith("rule 8-6")
+
+
+async def test_chunks_and_messages_of_no_session_are_ignored() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        sid = SessionId(bytes([7]) * 32)
+        await guest.transport.send(vector.chunk_frame(sid, 0, b"chunk"))
+        stray = seal(
+            READY,
+            identity=guest.door.identity,
+            receiver=world.consortium.aggregator.id,
+            sid=sid,
+            h=bytes(32),
+        )
+        frame = vector.envelope_frame(codec.encode_envelope(stray))
+        await guest.transport.send(frame)
+        await until(
+            lambda: any(isinstance(e, progress.MessageIgnored) for e in world.events)
+        )
+        await guest.say(READY)
+        assert isinstance(await guest.hear(), Missed)
+
+
+async def flood(guest) -> None:
+    for _ in range(2000):
+        await guest.say(READY)
+
+
+async def test_a_flood_of_messages_is_cut_off_by_rule_7_1_1() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        reading = asyncio.create_task(guest.closed())
+        with pytest.raises(ConnectionLost):
+            await flood(guest)
+        assert (await reading).startswith("rule 7.1-1")

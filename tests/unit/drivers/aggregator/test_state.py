@@ -1,0 +1,71 @@
+import math
+
+import pytest
+
+from secagg import errors
+from secagg.drivers.aggregator.state import LEDGER_NAME, AggregatorState
+from secagg.names import PeerId, SessionId
+from secagg.privacy.ledger import Budget
+from secagg.vector import Chunks
+
+BUDGET = Budget(epsilon=math.inf, delta=1e-5)
+CHUNKS = Chunks(length=4096, width=16, chunk_log2=12)
+SID, OTHER = SessionId(bytes(32)), SessionId(bytes([1]) * 32)
+
+
+def opened(directory) -> AggregatorState:
+    return AggregatorState.open(directory, task_id="demo", budget=BUDGET, members=5)
+
+
+def test_what_was_stored_is_there_when_it_is_opened_again(tmp_path) -> None:
+    first = opened(tmp_path / "state")
+    digest = first.blobs.put(b"model")
+    first.journal.open_round("demo", digest, 5)
+    first.close()
+    second = opened(tmp_path / "state")
+    row = second.journal.last_round("demo")
+    assert row is not None
+    assert second.blobs.read(row.model_hash, 0, 5) == b"model"
+    second.close()
+
+
+def test_a_directory_has_one_holder(tmp_path) -> None:
+    first = opened(tmp_path)
+    with pytest.raises(errors.StateError, match="another process"):
+        opened(tmp_path)
+    first.close()
+    opened(tmp_path).close()
+
+
+def test_a_ledger_that_is_held_lets_go_of_the_journal(tmp_path) -> None:
+    (tmp_path / LEDGER_NAME).write_bytes(b"no database, and long enough to be seen")
+    with pytest.raises(errors.StateError):
+        opened(tmp_path)
+    (tmp_path / LEDGER_NAME).unlink()
+    opened(tmp_path).close()
+
+
+def test_without_a_directory_nothing_is_left_behind() -> None:
+    state = opened(None)
+    directory = state.directory
+    assert directory.is_dir()
+    state.close()
+    assert not directory.exists()
+
+
+def test_uploads_of_other_sessions_are_swept(tmp_path) -> None:
+    state = opened(tmp_path)
+    for sid in (SID, OTHER):
+        state.spool(sid, CHUNKS).append(PeerId("a"), 0, bytes(8192))
+    state.sweep(SID)
+    assert state.spool(SID, CHUNKS).next_index(PeerId("a")) == 1
+    assert state.spool(OTHER, CHUNKS).next_index(PeerId("a")) == 0
+    state.sweep(None)
+    assert state.spool(SID, CHUNKS).next_index(PeerId("a")) == 0
+    state.close()
+
+
+def test_a_directory_that_cannot_be_made_is_a_state_error(tmp_path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(errors.StateError, match="cannot use the state directory"):
+        opened(tmp_path / "file" / "state")

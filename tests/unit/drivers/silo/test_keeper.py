@@ -1,0 +1,74 @@
+import hashlib
+
+from secagg import codec, events
+from secagg.client_state import TaskMemory
+from secagg.consortium import Consortium
+from secagg.drivers.silo.keeper import Keeper
+from secagg.drivers.silo.store import MemoryStore
+from secagg.messages import Result
+from secagg.names import SessionId
+from secagg.task import Task
+from tests.drivers.fake_clock import FakeClock
+
+CONSORTIUM = Consortium.of(4, b"keeper")
+PEERS = tuple(sorted(CONSORTIUM.silos))
+
+
+def keeper():
+    store = MemoryStore()
+    return Keeper(store, FakeClock(now_ms=1234)), store
+
+
+def test_a_new_silo_remembers_nothing() -> None:
+    one, _ = keeper()
+    assert one.remembered("demo", 1) == TaskMemory()
+
+
+def test_marks_are_remembered_by_the_next_machine() -> None:
+    """Rule 9-2."""
+    one, _ = keeper()
+    one.persist(events.PersistJoined(task_id="demo", round_no=3, attempt=2))
+    one.persist(events.PersistSpent(task_id="demo", round_no=3))
+    one.persist(events.PersistHead(task_id="demo", head=bytes([1]) * 32))
+    assert one.remembered("demo", 3) == TaskMemory(
+        last_joined=(3, 2), head=bytes([1]) * 32, spent_round=3
+    )
+
+
+def test_an_update_spent_in_one_round_is_not_in_another() -> None:
+    one, _ = keeper()
+    one.persist(events.PersistSpent(task_id="demo", round_no=3))
+    assert one.remembered("demo", 4).spent_round == 0
+
+
+def test_a_receipt_says_what_the_data_went_into() -> None:
+    one, store = keeper()
+    result = Result(
+        status="discarded",
+        u3=PEERS[:3],
+        verdicts=(),
+        dp=None,
+        extras=(),
+        vector=None,
+        next_model_hash=None,
+        epsilon=None,
+    )
+    manifest = Task(task_id="demo", length=5, clip=1.0).manifest(
+        aggregator=CONSORTIUM.aggregator.id,
+        roster=CONSORTIUM.roster,
+        ready={u: bytes(32) for u in PEERS},
+        round_no=2,
+        attempt=1,
+        model_hash=bytes(32),
+        previous_link=bytes(32),
+    )
+    sid = SessionId(bytes([5]) * 32)
+    one.record(
+        events.Completed(
+            sid=sid, manifest=manifest, result=result, link=bytes(32), sets={}
+        )
+    )
+    (receipt,) = store.receipts("demo")
+    assert (receipt.round_no, receipt.sid, receipt.at_ms) == (2, sid, 1234)
+    assert receipt.u3 == PEERS[:3]
+    assert receipt.result_hash == hashlib.sha256(codec.encode_body(result)).digest()

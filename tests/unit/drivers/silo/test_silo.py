@@ -1,0 +1,151 @@
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg import errors
+from secagg.drivers.progress import RoundOpened
+from secagg.drivers.silo.store import SqliteStore
+from secagg.messages import Extra
+from tests.drivers.fake_clock import until
+from tests.drivers.world import World, reached, record_of
+
+
+async def test_the_mean_comes_back_in_the_form_that_went_in() -> None:
+    world = World(4, "memory", length=6)
+    updates: dict[str, dict[str, Any]] = {
+        peer: {
+            "w": np.full((2, 2), k / 100, dtype=np.float32),
+            "b": np.full(2, -k / 100, dtype=np.float64),
+        }
+        for k, peer in enumerate(world.peers)
+    }
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = [
+            asyncio.create_task(silos[u].contribute(updates[u])) for u in world.peers
+        ]
+        await aggregator.run_round()
+        means = await asyncio.gather(*work)
+    for mean in means:
+        assert (mean["w"].shape, mean["w"].dtype) == ((2, 2), np.float32)
+        assert (mean["b"].shape, mean["b"].dtype) == ((2,), np.float64)
+        assert mean["w"] == pytest.approx(np.full((2, 2), 0.015), abs=2e-4)
+
+
+async def test_weights_and_extras_are_summed_unseen() -> None:
+    count = Extra(name="patients", low=0, high=10_000)
+    world = World(4, "memory", weighting="weighted", max_weight=100, extras=(count,))
+    weights = dict(zip(world.peers, (10, 20, 30, 40), strict=True))
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = [
+            asyncio.create_task(
+                silos[u].contribute(
+                    world.update(u),
+                    weight=weights[u],
+                    extras={"patients": 7 * weights[u]},
+                )
+            )
+            for u in world.peers
+        ]
+        outcome = await aggregator.run_round()
+        means = await asyncio.gather(*work)
+    assert outcome.extras == {"patients": 700, "weight": 100}
+    expected = sum(weights[u] * world.update(u) for u in world.peers) / 100
+    assert outcome.error is not None
+    assert np.abs(means[0] - expected).max() < outcome.error.worst
+
+
+async def test_a_program_that_trains_first_takes_up_each_round_once() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator, world.silos() as silos:
+
+        async def take_part(peer):
+            numbers = []
+            for _ in range(2):
+                opened = await silos[peer].next_round()
+                await silos[peer].contribute(world.update(peer))
+                numbers.append(opened.round_no)
+            return numbers
+
+        work = [asyncio.create_task(take_part(u)) for u in world.peers]
+        for _ in range(2):
+            await aggregator.run_round()
+        assert await asyncio.gather(*work) == [[1, 2]] * 4
+
+
+async def test_an_update_of_an_older_round_is_not_carried_over() -> None:
+    world = World(5, "memory")
+    slow, *others = world.peers
+    world.away.add(slow)
+    async with world.serve() as aggregator, world.silos() as silos:
+        quick = {u: silos[u] for u in others}
+        taking = asyncio.create_task(silos[slow].next_round())
+        await world.round(aggregator, quick)
+        assert (await taking).round_no == 1
+        await world.round(aggregator, quick)
+        running = asyncio.create_task(aggregator.run_round())
+        seen = world.silo_events[slow]
+        await reached(
+            seen, lambda e: isinstance(e, RoundOpened) and e.round.round_no == 3
+        )
+        with pytest.raises(errors.RoundMissed, match="round 3 is open"):
+            await silos[slow].contribute(world.update(slow))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_one_contribution_at_a_time() -> None:
+    world = World(4, "memory")
+    peer = world.peers[0]
+    async with world.serve() as aggregator, world.silos(peer) as silos:
+        running = asyncio.create_task(aggregator.run_round())
+        first = asyncio.create_task(silos[peer].contribute(world.update(peer)))
+        await until(lambda: silos[peer]._participation is not None)
+        with pytest.raises(
+            errors.LocalProtocolError, match="a contribution is running"
+        ):
+            await silos[peer].contribute(world.update(peer))
+        for task in (first, running):
+            task.cancel()
+        await asyncio.gather(first, running, return_exceptions=True)
+        assert silos[peer]._participation is None
+
+
+async def test_a_blob_of_unknown_size_is_not_fetched() -> None:
+    world = World(4, "memory")
+    async with world.serve(), world.silos(world.peers[0]) as silos:
+        with pytest.raises(errors.LocalProtocolError, match="give its size"):
+            await silos[world.peers[0]].fetch(bytes(32))
+
+
+async def test_a_blob_that_the_aggregator_does_not_have_is_said() -> None:
+    world = World(4, "memory")
+    async with world.serve(), world.silos(world.peers[0]) as silos:
+        with pytest.raises(errors.LocalProtocolError, match="no blob"):
+            await silos[world.peers[0]].fetch(bytes(32), 10)
+
+
+async def test_a_silo_remembers_across_processes(tmp_path) -> None:
+    world = World(4, "memory")
+    peer, *others = world.peers
+    async with world.serve() as aggregator, world.silos(*others) as silos:
+        for round_no in (1, 2):
+            async with world.silo(peer, state=tmp_path) as fresh:
+                outcome, _ = await world.round(aggregator, {**silos, peer: fresh})
+                assert record_of(fresh).link == outcome.link
+            with SqliteStore(tmp_path) as store:
+                assert store.last_joined("demo") == (round_no, 1)
+                assert store.spent("demo", round_no)
+                assert store.head("demo") == outcome.link
+                assert len(store.receipts("demo")) == round_no
+                assert store.receipts("demo")[-1].u3 == outcome.sets["u3"]
+
+
+async def test_a_closed_silo_takes_no_part() -> None:
+    world = World(4, "memory")
+    async with world.serve():
+        async with world.silo(world.peers[0]) as silo:
+            pass
+        with pytest.raises(errors.LocalProtocolError, match="closed"):
+            await silo.next_round()

@@ -1,0 +1,165 @@
+import asyncio
+
+import pytest
+
+from secagg import errors
+from secagg.consortium import Consortium
+from secagg.drivers import progress
+from secagg.drivers.silo.uplink import FIRST_SECONDS, MOST_SECONDS, Calls, Uplink
+from secagg.drivers.wire import lobby, memory
+from secagg.drivers.wire.connection import REPLACED
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.transport import ConnectionLost
+from secagg.entropy import SeededEntropy
+from secagg.names import SessionId
+from tests.drivers.fake_clock import FakeClock, until
+
+CONSORTIUM = Consortium.of(4, b"uplink")
+SILO = min(CONSORTIUM.silos)
+AGGREGATOR = CONSORTIUM.aggregator.id
+
+
+class PausingClock(FakeClock):
+    """Notes how long every back-off was meant to be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+
+    async def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        await asyncio.sleep(0)
+
+
+class Site:
+    """An uplink, and the other ends of what it dialled."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.clock = PausingClock()
+        self.events: list[progress.Progress] = []
+        self.ends: list[memory.MemoryTransport] = []
+        self.left: list[str] = []
+        self.standing = Standing()
+        self._failures = failures
+        self.uplink = Uplink(
+            dial=self._dial,
+            door=self._door(CONSORTIUM.silos[SILO]),
+            aggregator=AGGREGATOR,
+            calls=Calls(
+                standing=lambda: self.standing,
+                entered=lambda connection, welcome: None,
+                handle=self._handle,
+                left=self.left.append,
+            ),
+            observer=self.events.append,
+        )
+
+    def _door(self, identity) -> Door:
+        return Door(
+            identity=identity,
+            roster=CONSORTIUM.roster,
+            entropy=SeededEntropy(b"uplink"),
+            clock=self.clock,
+        )
+
+    async def _dial(self) -> memory.MemoryTransport:
+        if self._failures:
+            self._failures -= 1
+            raise ConnectionLost("nothing answers there")
+        near, far = memory.pair()
+        self.ends.append(far)
+        return near
+
+    async def _handle(self, connection, frame) -> None:
+        del connection, frame
+
+    async def admitted(self, count: int):
+        """Let the count-th dialled connection in."""
+        await until(lambda: len(self.ends) >= count)
+        door = self._door(CONSORTIUM.aggregator)
+        far = self.ends[count - 1]
+        _, hello = await lobby.admit(far, door, lambda peer, sid: None)
+        await until(lambda: self.connected >= count)
+        return far, hello
+
+    @property
+    def connected(self) -> int:
+        return sum(isinstance(event, progress.Connected) for event in self.events)
+
+
+async def stopped(running) -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_lost_connection_is_made_again_with_the_standing_of_now() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    far, hello = await site.admitted(1)
+    assert hello.session is None
+    site.standing = Standing(session=SessionId(bytes([7]) * 32))
+    await far.cut()
+    _, hello = await site.admitted(2)
+    assert hello.session == bytes([7]) * 32
+    assert site.left == [""]
+    await stopped(running)
+
+
+async def test_back_off_doubles_to_a_minute_with_jitter() -> None:
+    site = Site(failures=12)
+    running = asyncio.create_task(site.uplink.run())
+    await site.admitted(1)
+    for k, pause in enumerate(site.clock.pauses):
+        most = min(MOST_SECONDS, FIRST_SECONDS * 2**k)
+        assert most / 2 <= pause <= most
+    assert len(set(site.clock.pauses)) == 12
+    await stopped(running)
+
+
+async def test_the_same_failure_is_said_once() -> None:
+    site = Site(failures=5)
+    running = asyncio.create_task(site.uplink.run())
+    await site.admitted(1)
+    said = [e for e in site.events if isinstance(e, progress.DialFailed)]
+    assert [event.reason for event in said] == ["nothing answers there"]
+    await stopped(running)
+
+
+async def test_after_a_connection_back_off_begins_anew() -> None:
+    site = Site(failures=8)
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    await far.cut()
+    await site.admitted(2)
+    assert site.clock.pauses[-1] <= FIRST_SECONDS
+    await stopped(running)
+
+
+async def test_being_replaced_by_another_process_is_final_by_rule_8_4() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    await far.close(REPLACED)
+    with pytest.raises(errors.ConnectionRefused, match="stop one of the two"):
+        await running
+
+
+async def test_a_refusal_at_the_door_is_final() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    await until(lambda: bool(site.ends))
+    await site.ends[0].close("rule 8-2: the rosters differ")
+    with pytest.raises(errors.ConnectionRefused, match="rule 8-2"):
+        await running
+
+
+async def test_bytes_that_break_a_rule_end_the_connection_with_the_rule() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    await far.send(b"\x09")
+    with pytest.raises(ConnectionLost, match=r"rule 7\.1-1"):
+        await far.recv()
+    await site.admitted(2)
+    assert site.left[0].startswith("rule 7.1-1")
+    await stopped(running)

@@ -1,0 +1,279 @@
+import asyncio
+import dataclasses
+
+import pytest
+
+from secagg import codec, errors
+from secagg.consortium import Consortium
+from secagg.crypto import transcript
+from secagg.drivers.wire import lobby, memory
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.transport import ConnectionLost
+from secagg.entropy import SeededEntropy
+from secagg.messages import LOBBY_SID, Catchup, Challenge, Fetch, Hello, Ready, Welcome
+from secagg.names import PeerId, SessionId
+from secagg.signing import seal
+from secagg.vector import EnvelopeFrame, envelope_frame, parse_frame
+from tests.drivers.fake_clock import FakeClock
+
+CONSORTIUM = Consortium.of(4, b"lobby")
+SILO, OTHER = sorted(CONSORTIUM.silos)[:2]
+AGGREGATOR = CONSORTIUM.aggregator.id
+
+
+def door(peer: PeerId, **changes) -> Door:
+    known = {**CONSORTIUM.silos, AGGREGATOR: CONSORTIUM.aggregator}
+    given = Door(
+        identity=known[peer],
+        roster=CONSORTIUM.roster,
+        entropy=SeededEntropy(peer.encode()),
+        clock=FakeClock(),
+    )
+    return dataclasses.replace(given, **changes)
+
+
+async def meet(ours: Door, theirs: Door, standing=Standing(), chunk=None):  # noqa: B008
+    near, far = memory.pair()
+    return await asyncio.gather(
+        lobby.enter(near, ours, AGGREGATOR, standing),
+        closing(far, lobby.admit(far, theirs, lambda peer, sid: chunk)),
+        return_exceptions=True,
+    )
+
+
+async def closing(far, work):
+    try:
+        return await work
+    except errors.RemoteProtocolError as error:
+        await far.close(f"rule {error.rule}: {error.detail}")
+        raise
+
+
+async def test_both_sides_prove_themselves_and_agree_on_the_connection() -> None:
+    sid = SessionId(bytes([7]) * 32)
+    standing = Standing(session=sid, transcript=bytes(32))
+    (ours, welcome), (theirs, hello) = await meet(
+        door(SILO), door(AGGREGATOR), standing, chunk=3
+    )
+    assert (ours.peer, theirs.peer) == (AGGREGATOR, SILO)
+    assert ours.hc == theirs.hc
+    assert (hello.session, hello.transcript) == (sid, bytes(32))
+    assert welcome.next_chunk == 3
+
+
+async def test_a_silo_with_anothers_key_is_refused_by_rule_8_1() -> None:
+    posing = dataclasses.replace(
+        door(SILO), identity=type(CONSORTIUM.silos[SILO])(SILO, bytes([9]) * 32)
+    )
+    ours, theirs = await meet(posing, door(AGGREGATOR))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert (theirs.rule, theirs.culprits) == ("8-1", (SILO,))
+    assert isinstance(ours, errors.ConnectionRefused)
+    assert "rule 8-1" in str(ours)
+
+
+async def test_an_aggregator_with_another_key_is_refused_by_rule_8_1() -> None:
+    posing = dataclasses.replace(
+        door(AGGREGATOR), identity=type(CONSORTIUM.aggregator)(AGGREGATOR, bytes(32))
+    )
+    near, far = memory.pair()
+    admitting = asyncio.create_task(lobby.admit(far, posing, lambda peer, sid: None))
+    with pytest.raises(errors.ConnectionRefused, match=r"rule 8-1.*fingerprint"):
+        await lobby.enter(near, door(SILO), AGGREGATOR, Standing())
+    await near.close()
+    await asyncio.gather(admitting, return_exceptions=True)
+
+
+async def test_a_silo_that_the_roster_does_not_know_is_refused_by_rule_8_1() -> None:
+    roster = CONSORTIUM.roster
+    smaller = type(roster)(
+        consortium=roster.consortium,
+        version=0,
+        members=tuple(m for m in roster.members if m.id != SILO),
+    )
+    ours, theirs = await meet(door(SILO), door(AGGREGATOR, roster=smaller))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-1"
+    assert isinstance(ours, errors.ConnectionRefused)
+
+
+async def test_an_aggregator_does_not_let_in_an_aggregator() -> None:
+    ours, theirs = await meet(door(AGGREGATOR), door(AGGREGATOR))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-1"
+    assert isinstance(ours, errors.ConnectionRefused)
+
+
+async def test_rosters_that_differ_are_said_on_both_sides_by_rule_8_2() -> None:
+    roster = CONSORTIUM.roster
+    newer = type(roster)(
+        consortium=roster.consortium, version=2, members=roster.members
+    )
+    ours, theirs = await meet(door(SILO, roster=newer), door(AGGREGATOR))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert (theirs.rule, theirs.culprits) == ("8-2", (SILO,))
+    assert isinstance(ours, errors.ConnectionRefused)
+    assert "secagg roster list" in str(ours)
+
+
+@pytest.mark.parametrize("ms", [-300_001, 300_001])
+async def test_clocks_more_than_five_minutes_apart_are_refused_by_rule_8_3(ms) -> None:
+    clock = FakeClock(FakeClock().now_ms() + ms)
+    ours, theirs = await meet(door(SILO, clock=clock), door(AGGREGATOR))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-3"
+    assert isinstance(ours, errors.ConnectionRefused)
+    assert "NTP" in str(ours)
+
+
+@pytest.mark.parametrize("ms", [-300_000, 300_000])
+async def test_clocks_five_minutes_apart_are_let_through(ms) -> None:
+    clock = FakeClock(FakeClock().now_ms() + ms)
+    ours, theirs = await meet(door(SILO, clock=clock), door(AGGREGATOR))
+    assert not isinstance(ours, BaseException)
+    assert not isinstance(theirs, BaseException)
+
+
+async def test_a_hello_that_answers_an_older_challenge_is_refused() -> None:
+    near, far = memory.pair()
+    admitting = asyncio.create_task(
+        lobby.admit(far, door(AGGREGATOR), lambda peer, sid: None)
+    )
+    await near.recv()
+    hello = Hello(
+        nonce=bytes(32),
+        roster_hash=CONSORTIUM.roster.hash,
+        version="secagg",
+        time_ms=FakeClock().now_ms(),
+        session=None,
+        transcript=None,
+    )
+    replayed = seal(
+        hello,
+        identity=CONSORTIUM.silos[SILO],
+        receiver=AGGREGATOR,
+        sid=LOBBY_SID,
+        h=bytes([1]) * 32,
+    )
+    await near.send(envelope_frame(codec.encode_envelope(replayed)))
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        await admitting
+    assert caught.value.rule == "8-1"
+
+
+async def test_a_welcome_for_another_hello_is_refused() -> None:
+    near, far = memory.pair()
+    entering = asyncio.create_task(
+        lobby.enter(near, door(SILO), AGGREGATOR, Standing())
+    )
+    with pytest.raises(ConnectionLost):
+        await _welcome_with_another_nonce(far)
+    with pytest.raises(errors.ConnectionRefused, match="rule 8-1"):
+        await entering
+    await near.close()
+
+
+async def _welcome_with_another_nonce(far) -> None:
+    theirs = door(AGGREGATOR)
+    nonce = theirs.nonce()
+    challenge = Challenge(
+        nonce=nonce, roster_hash=theirs.roster.hash, time_ms=theirs.clock.now_ms()
+    )
+    await lobby._say(far, theirs, challenge, to=PeerId(""), h=lobby.ZERO)
+    hello = (await lobby._receive(far, theirs)).body
+    said = codec.decode_body("Hello", hello, members=5)
+    assert isinstance(said, Hello)
+    hc = transcript.connection(nonce, said.nonce)
+    welcome = Welcome(nonce=bytes(32), next_chunk=None)
+    await lobby._say(far, theirs, welcome, to=SILO, h=hc)
+    await far.close()
+    await far.recv()
+
+
+async def test_anything_before_the_handshake_is_refused_by_rule_8_1() -> None:
+    near, far = memory.pair()
+    admitting = asyncio.create_task(
+        lobby.admit(far, door(AGGREGATOR), lambda peer, sid: None)
+    )
+    ready = seal(
+        Ready(task_id="t", round_no=1, model_hash=bytes(32), ready_nonce=bytes(32)),
+        identity=CONSORTIUM.silos[SILO],
+        receiver=AGGREGATOR,
+        sid=LOBBY_SID,
+        h=bytes(32),
+    )
+    await near.send(envelope_frame(codec.encode_envelope(ready)))
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        await admitting
+    assert caught.value.rule == "8-1"
+
+
+async def proved():
+    (ours, _), (theirs, _) = await meet(door(SILO), door(AGGREGATOR))
+    return ours, theirs
+
+
+async def test_a_lobby_message_is_read_on_the_connection_it_was_signed_for() -> None:
+    ours, theirs = await proved()
+    said = Catchup(task_id="demo", head=bytes(32))
+    envelope = lobby.lobby_seal(said, door=door(SILO), connection=ours)
+    assert lobby.lobby_open(envelope, door=door(AGGREGATOR), connection=theirs) == said
+
+
+async def test_a_lobby_message_of_another_connection_is_refused_by_rule_8_6() -> None:
+    ours, theirs = await proved()
+    ours.hc = bytes(32)
+    said = Fetch(hash=bytes(32), offset=0)
+    envelope = lobby.lobby_seal(said, door=door(SILO), connection=ours)
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        lobby.lobby_open(envelope, door=door(AGGREGATOR), connection=theirs)
+    assert caught.value.rule == "8-6"
+
+
+async def test_a_session_message_is_no_lobby_message_by_rule_8_6() -> None:
+    ours, theirs = await proved()
+    envelope = lobby.lobby_seal(
+        Fetch(hash=bytes(32), offset=0), door=door(SILO), connection=ours
+    )
+    moved = dataclasses.replace(envelope, type="Consistency")
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        lobby.lobby_open(moved, door=door(AGGREGATOR), connection=theirs)
+    assert caught.value.rule == "8-6"
+
+
+async def test_a_lobby_message_in_anothers_name_is_refused_by_rule_3_4_4() -> None:
+    ours, theirs = await proved()
+    envelope = lobby.lobby_seal(
+        Fetch(hash=bytes(32), offset=0), door=door(OTHER), connection=ours
+    )
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        lobby.lobby_open(envelope, door=door(AGGREGATOR), connection=theirs)
+    assert caught.value.rule == "3.4-4"
+
+
+async def test_a_handshake_that_is_cut_is_a_lost_connection() -> None:
+    near, far = memory.pair()
+    await far.close()
+    with pytest.raises(ConnectionLost):
+        await lobby.enter(near, door(SILO), AGGREGATOR, Standing())
+
+
+async def test_nobody_waits_for_ever_for_a_handshake(monkeypatch) -> None:
+    monkeypatch.setattr(lobby, "HANDSHAKE_SECONDS", 0.0)
+    near, _far = memory.pair()
+    with pytest.raises(ConnectionLost, match="handshake"):
+        await lobby.enter(near, door(SILO), AGGREGATOR, Standing())
+    with pytest.raises(ConnectionLost, match="handshake"):
+        await lobby.admit(near, door(AGGREGATOR), lambda peer, sid: None)
+
+
+async def test_a_handshake_frame_is_small() -> None:
+    near, far = memory.pair()
+    await far.send(envelope_frame(bytes(lobby.MAX_HANDSHAKE_FRAME)))
+    with pytest.raises(errors.ConnectionRefused, match=r"7\.1-1"):
+        await lobby.enter(near, door(SILO), AGGREGATOR, Standing())
+
+
+def test_frames_of_the_handshake_hold_envelopes() -> None:
+    frame = parse_frame(envelope_frame(b"x"))
+    assert isinstance(frame, EnvelopeFrame)

@@ -1,0 +1,168 @@
+import asyncio
+import contextlib
+import ssl
+
+import pytest
+
+from secagg import errors
+from secagg.consortium import Consortium
+from secagg.drivers.wire import websocket
+from secagg.drivers.wire.tls import client_context, server_context
+from secagg.drivers.wire.transport import ConnectionLost
+
+CONSORTIUM = Consortium.of(4, b"websocket")
+SILO = min(CONSORTIUM.silos)
+
+
+@contextlib.asynccontextmanager
+async def linked(context=None, dialled=None, max_frame=1 << 16):
+    accepted: asyncio.Future[websocket.WebSocketTransport] = (
+        asyncio.get_running_loop().create_future()
+    )
+    done = asyncio.Event()
+
+    async def accept(transport) -> None:
+        accepted.set_result(transport)
+        await done.wait()
+
+    scheme = "ws" if context is None else "wss"
+    async with websocket.listen("127.0.0.1", 0, accept, context) as port:
+        url = f"{scheme}://127.0.0.1:{port}"
+        near = await websocket.dial(url, dialled, max_frame=max_frame)
+        try:
+            yield near, await accepted
+        finally:
+            done.set()
+            await near.close()
+
+
+def own_tls():
+    aggregator = CONSORTIUM.aggregator
+    return (
+        server_context(aggregator, CONSORTIUM.roster),
+        client_context(CONSORTIUM.silos[SILO], CONSORTIUM.roster, aggregator.id),
+    )
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_frames_travel_both_ways_in_order(secure) -> None:
+    contexts = own_tls() if secure else (None, None)
+    async with linked(*contexts) as (near, far):
+        for k in range(10):
+            await near.send(bytes([k]) * 1000)
+        for k in range(10):
+            assert await far.recv() == bytes([k]) * 1000
+        await far.send(b"back")
+        assert await near.recv() == b"back"
+
+
+async def test_the_other_side_reads_why_a_connection_was_closed() -> None:
+    async with linked() as (near, far):
+        await far.close("rule 8-2: the rosters differ " + "x" * 200)
+        with pytest.raises(ConnectionLost, match="rule 8-2: the rosters differ"):
+            await near.recv()
+
+
+async def test_a_cut_is_a_lost_connection_on_both_sides() -> None:
+    async with linked() as (near, far):
+        await near.cut()
+        for end in (near, far):
+            with pytest.raises(ConnectionLost):
+                await end.recv()
+        with pytest.raises(ConnectionLost):
+            await near.send(b"more")
+
+
+async def test_a_frame_above_the_limit_ends_the_connection() -> None:
+    async with linked(max_frame=1000) as (near, far):
+        await far.send(bytes(1001))
+        with pytest.raises(ConnectionLost):
+            await near.recv()
+
+
+async def test_text_is_no_frame() -> None:
+    async with linked() as (near, far):
+        await near._socket.send("text")
+        with pytest.raises(ConnectionLost):
+            await far.recv()
+
+
+async def test_where_nobody_answers_the_remedy_is_named() -> None:
+    async def accept(transport) -> None:
+        await transport.close()
+
+    async with websocket.listen("127.0.0.1", 0, accept, None) as port:
+        pass
+    with pytest.raises(ConnectionLost, match="nothing answers there"):
+        await websocket.dial(f"ws://127.0.0.1:{port}", None)
+
+
+async def test_an_aggregator_with_another_key_is_refused_for_good() -> None:
+    other = Consortium.of(4, b"another consortium")
+    theirs = server_context(other.aggregator, other.roster)
+    _, ours = own_tls()
+
+    async def accept(transport) -> None:
+        await transport.close()
+
+    async with websocket.listen("127.0.0.1", 0, accept, theirs) as port:
+        with pytest.raises(errors.ConnectionRefused, match="fingerprints"):
+            await websocket.dial(f"wss://127.0.0.1:{port}", ours)
+
+
+async def test_a_silo_that_the_roster_does_not_have_is_refused_for_good() -> None:
+    other = Consortium.of(4, b"another consortium")
+    theirs, _ = own_tls()
+    aggregator = CONSORTIUM.aggregator
+    ours = client_context(other.silos[SILO], CONSORTIUM.roster, aggregator.id)
+
+    async def accept(transport) -> None:
+        await transport.close()
+
+    async with websocket.listen("127.0.0.1", 0, accept, theirs) as port:
+        with pytest.raises(errors.ConnectionRefused, match="rejects this side"):
+            await websocket.dial(f"wss://127.0.0.1:{port}", ours)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("aggregator:8443", "wss://host:port"),
+        ("https://aggregator:8443", "wss://host:port"),
+        ("wss://", "wss://host:port"),
+        ("ws://aggregator:8443", "would travel in clear"),
+        ("ws://10.0.0.1:8443", "would travel in clear"),
+        ("wss://aggregator:8443", "needs a TLS context"),
+    ],
+)
+def test_an_address_that_must_not_be_dialled_is_refused(url, said) -> None:
+    with pytest.raises(errors.ConnectionRefused, match=said):
+        websocket.check_url(url, None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_the_loopback_is_told_from_other_hosts(host) -> None:
+    assert websocket.is_loopback(host)
+    assert not websocket.is_loopback("example.org")
+    assert not websocket.is_loopback("192.0.2.1")
+
+
+async def test_serving_others_without_tls_is_refused() -> None:
+    async def accept(transport) -> None:
+        await transport.close()
+
+    with pytest.raises(errors.ConnectionRefused, match="TLS context"):
+        async with websocket.listen("0.0.0.0", 0, accept, None):  # noqa: S104
+            pass
+
+
+@pytest.mark.parametrize(
+    ("code", "final"), [(20, True), (18, True), (7, True), (10, False), (9, False)]
+)
+def test_only_what_a_person_must_mend_is_final(code, final) -> None:
+    error = ssl.SSLCertVerificationError("no")
+    error.verify_code = code
+    wrapped = OSError("outer")
+    wrapped.__cause__ = error
+    assert websocket.is_final(wrapped) is final
+    assert not websocket.is_final(OSError("cut"))

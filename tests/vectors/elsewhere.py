@@ -12,10 +12,10 @@ from secagg import codec, errors, events, vector
 from secagg import messages as msg
 from secagg.crypto import agree, canonical, sign, transcript
 from secagg.crypto.aead import open_sealed
-from secagg.drivers import lobby
-from secagg.drivers.connection import Connection
-from secagg.drivers.spool import MemorySpool
-from secagg.drivers.storing import Storing
+from secagg.drivers.aggregator.spool import MemorySpool
+from secagg.drivers.aggregator.storing import Storing
+from secagg.drivers.wire import lobby
+from secagg.drivers.wire.connection import Connection
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.messages import Extra, Manifest

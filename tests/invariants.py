@@ -240,8 +240,8 @@ class Witness:
     def _check_release(
         self, session: Session, shares: tuple[bytes | None, ...]
     ) -> None:
-        assert len(session.votes) == 1
-        assert session.votes <= session.certified, "I2: no certificate on its h3"
+        assert len(session.votes) == 1, "4.6-5: voted more than once, or not at all"
+        assert session.votes <= session.certified, "4.7-5, I2: no certificate on its h3"
         for dealer, share in zip(session.u2, shares, strict=True):
             if share is None:
                 continue
@@ -249,7 +249,7 @@ class Witness:
             assert kind == ("b" if dealer in session.u3 else "s"), (dealer, kind)
             self.opened[session.sid, dealer, kind].add(self._client.id)
             other = (session.sid, dealer, "s" if kind == "b" else "b")
-            assert not self.opened.get(other), f"I1: both kinds of {dealer}"
+            assert not self.opened.get(other), f"4.7-5, I1: both kinds of {dealer}"
 
     def _kind(self, session: Session, dealer: PeerId, share: bytes) -> str:
         """Which of the dealer's two commitments the share opens."""

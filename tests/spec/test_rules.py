@@ -50,3 +50,14 @@ def test_every_rule_has_a_vector_that_breaks_it_alone():
     alone = {r["rule"] for name in BAD for r in refusals(name) if r["alone"]}
     checked = {rule for rule, by in rules().items() if by & {"c", "s"}}
     assert checked - alone == NEVER_ALONE
+
+
+def test_every_rule_number_occurs_in_a_test():
+    tests = SPEC.parent / "tests"
+    text = "".join(path.read_text("utf-8") for path in sorted(tests.rglob("*.py")))
+    named = {rule for rule in rules() if rule in text or _in_a_name(rule) in text}
+    assert set(rules()) - named == set()
+
+
+def _in_a_name(rule):
+    return rule.replace(".", "_").replace("-", "_")

@@ -64,7 +64,7 @@ def test_every_transcript_is_kept_to_the_end() -> None:
     assert found == [P.sid, P.book.h1, blob(2), blob(3)]
 
 
-def test_after_the_release_no_secret_is_left() -> None:
+def test_4_7_7_after_the_release_no_secret_is_left() -> None:
     known = {item.name for item in fields(RELEASED)}
     assert not known & {"keys", "own", "held", "book"}
     assert transcript_of(RELEASED) == blob(3)

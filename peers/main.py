@@ -8,10 +8,12 @@ import sys
 def main() -> None:
     """Run the command, or end with code 2 and what to install."""
     try:
-        from peers.cli import app  # noqa: PLC0415 what may be missing is in there
+        # What may be missing is in there.
+        from peers.cli import app
     except ModuleNotFoundError as error:
         sys.stderr.write(
-            f"error: the secagg command needs {error.name}: pip install 'secagg[peers]'\n"
+            f"error: the secagg command needs {error.name}: "
+            "pip install 'secagg[peers]'\n"
         )
         raise SystemExit(2) from None
     app()

@@ -24,6 +24,12 @@ PARTIES = [(name, who) for name in SESSIONS for who in content(name)["parties"]]
 VECTORS = [
     (name, who) for name, who in PARTIES if "vector" in content(name)["parties"][who]
 ]
+# The update of a long vector is left out of its file.
+UPDATED = [
+    (name, who)
+    for name, who in VECTORS
+    if "update" in content(name)["parties"][who]["vector"]
+]
 OPENED = [name for name in SESSIONS if "opened" in content(name)]
 # A corrupt member has no entry in a file, and so no vector to add up.
 SUMMED = [name for name in OPENED if not content(name).get("corrupt")]
@@ -72,12 +78,10 @@ def seeds_of(rows):
     return seeds, [sign for _, _, sign in rows]
 
 
-@pytest.mark.parametrize(("name", "who"), VECTORS)
+@pytest.mark.parametrize(("name", "who"), UPDATED)
 def test_x_u_is_made_of_the_update_as_the_file_says(name, who) -> None:
     given = content(name)["parties"][who]
     held, params = given["vector"], params_of(name)
-    if "update" not in held:
-        pytest.skip("the update of a long vector is left out of the file")
     size = 8 * params.m
     data = unhex(held["update"])
     assert len(data) == size

@@ -191,7 +191,7 @@ class Moves:
 
     def _finish(self, message: msg.Result, body: bytes, session: Released) -> Step:
         asked = session.manifest
-        result.client_accept(message, u3=session.u3, manifest=asked)
+        result.client_accept(message, u3=session.u3, params=session.params)
         link = transcript.link(asked.previous_link, session.sid, session.h3, body)
         completed = events.Completed(
             sid=session.sid,

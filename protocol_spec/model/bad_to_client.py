@@ -309,6 +309,7 @@ BODIES: tuple[tuple[str, str, str, Change], ...] = (
     ("result_bad_other_u3", "4.8-1", "Result", _first("u3", 3)),
     ("result_bad_size", "4.8-2", "Result", _put("vector_size", 156)),
     ("result_bad_noise", "4.8-3", "Result", _claim_noise),
+    ("result_bad_extras", "4.8-5", "Result", _put("extras", [["weight", 7]])),
     ("result_bad_infinity", "3.3-5", "Result", _put("epsilon", real(float("inf")))),
     ("result_bad_minus_zero", "3.3-5", "Result", _put("epsilon", real(-0.0))),
     ("result_bad_nan", "3.3-5", "Result", _put("epsilon", real(float("nan")))),

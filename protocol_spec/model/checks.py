@@ -139,7 +139,7 @@ def check_certificate(
 
 
 def check_result(body: Body, u3: list[str], manifest: Body, params: Parameters) -> None:
-    """Rules 4.8-1 to 4.8-3, without the vector's bytes."""
+    """Rules 4.8-1 to 4.8-3 and 4.8-5, without the vector's bytes."""
     require("4.8-1", body["u3"] == u3, "another U3 than the latched one")
     released = body["status"] == "released"
     if released:
@@ -148,6 +148,21 @@ def check_result(body: Body, u3: list[str], manifest: Body, params: Parameters) 
     said = body["dp"] and body["dp"][:2]
     asked = manifest["dp"] and manifest["dp"][:2] if released else None
     require("4.8-3", said == asked, "other noise than the Manifest announced")
+    check_sums(body, len(u3), params.extras if released else ())
+
+
+def check_sums(
+    body: Body, count: int, extras: tuple[tuple[str, int, int], ...]
+) -> None:
+    """Rule 4.8-5."""
+    names = [name for name, _ in body["extras"]]
+    require("4.8-5", names == [name for name, _, _ in extras], "other extras")
+    if body["dp"] is not None:
+        return
+    for (name, total), (_, low, high) in zip(body["extras"], extras, strict=False):
+        least = max(1, low) if name == "weight" else count * low
+        within = least <= total <= count * high
+        require("4.8-5", within, f"a sum of {name} that no members have")
 
 
 def check_vector(body: Body, data: bytes) -> None:

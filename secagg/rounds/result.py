@@ -8,6 +8,7 @@ from secagg import codec, errors
 from secagg.crypto import transcript
 from secagg.messages import (
     Certificate,
+    Extra,
     Manifest,
     NoiseRecord,
     NoiseTerms,
@@ -15,34 +16,50 @@ from secagg.messages import (
     Result,
 )
 from secagg.names import PeerId
-from secagg.params import Parameters
+from secagg.params import WEIGHT, Parameters
 from secagg.roster import Roster
 from secagg.rounds.consistency import check_certificate
 from secagg.rounds.manifest import check_members
 from secagg.signing import open_envelope
 
 
-def client_accept(message: Result, *, u3: Sequence[PeerId], manifest: Manifest) -> None:
-    """Check a Result against the latched U3 and the Manifest.
+def client_accept(message: Result, *, u3: Sequence[PeerId], params: Parameters) -> None:
+    """Check a Result against the latched U3 and the session's parameters.
 
     Raises:
-        RemoteProtocolError: rules 4.8-1 to 4.8-3.
+        RemoteProtocolError: rules 4.8-1 to 4.8-3, 4.8-5.
     """
     errors.require(
         "4.8-1", message.u3 == tuple(u3), "the Result names another U3 than was latched"
     )
     if message.vector is not None:
         size, width = message.vector.size, message.vector.width
-        exact = width in {4, 8} and size == width * manifest.length
+        exact = width in {4, 8} and size == width * params.m
         errors.require("4.8-2", exact, f"a vector of {size} bytes, {width} each")
     released = message.status == "released"
-    _check_noise(message.dp, manifest.dp if released else None)
+    _check_noise(message.dp, params.dp if released else None)
+    _check_extras(message, len(u3), params.extras if released else ())
 
 
 def _check_noise(noise: NoiseRecord | None, terms: NoiseTerms | None) -> None:
     said = None if noise is None else (noise.mechanism, noise.noise_multiplier)
     asked = None if terms is None else (terms.mechanism, terms.noise_multiplier)
     errors.require("4.8-3", said == asked, f"noise {said} instead of {asked}")
+
+
+def _check_extras(message: Result, count: int, extras: Sequence[Extra]) -> None:
+    """Check rule 4.8-5: a mean is divided by what stands here."""
+    names = tuple(name for name, _ in message.extras)
+    declared = tuple(extra.name for extra in extras)
+    errors.require("4.8-5", names == declared, f"extras {names} instead of {declared}")
+    if message.dp is not None:
+        return
+    for extra, (name, total) in zip(extras, message.extras, strict=False):
+        low = max(1, extra.low) if name == WEIGHT else count * extra.low
+        high = count * extra.high
+        errors.require(
+            "4.8-5", low <= total <= high, f"{name} = {total} is not in {low}..{high}"
+        )
 
 
 def next_link(

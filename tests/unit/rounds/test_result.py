@@ -7,7 +7,8 @@ import pytest
 from secagg import codec, events
 from secagg import messages as msg
 from secagg.crypto import transcript
-from secagg.messages import BlobRef, NoiseRecord, NoiseTerms, Result
+from secagg.messages import BlobRef, Extra, NoiseRecord, NoiseTerms, Result
+from secagg.params import Parameters
 from secagg.rounds import result
 from secagg.signing import seal, seal_body
 from tests.helpers import AGGREGATOR, refused_rule, scene, silos
@@ -47,15 +48,19 @@ def released(**other):
 DISCARDED = released(status="discarded", vector=None)
 
 
+PARAMS = Parameters.of(PLAIN)
+
+
 def refused(message, manifest=PLAIN):
-    return refused_rule(result.client_accept, message, u3=U3, manifest=manifest)
+    params = Parameters.of(manifest)
+    return refused_rule(result.client_accept, message, u3=U3, params=params)
 
 
 def test_a_result_of_the_latched_u3_is_taken() -> None:
-    result.client_accept(released(), u3=U3, manifest=PLAIN)
+    result.client_accept(released(), u3=U3, params=PARAMS)
     wide = released(vector=BlobRef(hash=blob(1), size=80, width=8))
-    result.client_accept(wide, u3=U3, manifest=PLAIN)
-    result.client_accept(DISCARDED, u3=U3, manifest=PLAIN)
+    result.client_accept(wide, u3=U3, params=PARAMS)
+    result.client_accept(DISCARDED, u3=U3, params=PARAMS)
 
 
 @pytest.mark.parametrize("u3", [U3[:2], (*U3, "silo-005"), tuple(reversed(U3)), ()])
@@ -72,7 +77,7 @@ def test_4_8_2_refuses_a_vector_that_is_not_m_coordinates(size, width) -> None:
 
 
 def test_4_8_3_the_noise_of_a_release_is_what_the_manifest_announced() -> None:
-    result.client_accept(released(dp=NOISE), u3=U3, manifest=NOISED)
+    result.client_accept(released(dp=NOISE), u3=U3, params=Parameters.of(NOISED))
     assert refused(released(dp=NOISE)) == "4.8-3"
     assert refused(released(), NOISED) == "4.8-3"
     assert refused(released(dp=replace(NOISE, mechanism="none")), NOISED) == "4.8-3"
@@ -81,8 +86,47 @@ def test_4_8_3_the_noise_of_a_release_is_what_the_manifest_announced() -> None:
 
 
 def test_4_8_3_a_discarded_sum_has_no_noise() -> None:
-    result.client_accept(DISCARDED, u3=U3, manifest=NOISED)
+    result.client_accept(DISCARDED, u3=U3, params=Parameters.of(NOISED))
     assert refused(replace(DISCARDED, dp=NOISE), NOISED) == "4.8-3"
+
+
+WEIGHED = replace(
+    PLAIN,
+    weighting="weighted",
+    max_weight=100,
+    extras=(Extra(name="delta", low=-2, high=5),),
+)
+
+
+@pytest.mark.parametrize("low_high", [(-6, 1), (15, 300), (0, 7)])
+def test_4_8_5_sums_that_honest_members_have_are_taken(low_high) -> None:
+    delta, weight = low_high
+    sums = (("delta", delta), ("weight", weight))
+    params = Parameters.of(WEIGHED)
+    result.client_accept(released(extras=sums), u3=U3, params=params)
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [
+        (),
+        (("delta", 0),),
+        (("weight", 5), ("delta", 0)),
+        (("delta", 0), ("weight", 5), ("more", 1)),
+        (("delta", -7), ("weight", 5)),
+        (("delta", 16), ("weight", 5)),
+        (("delta", 0), ("weight", 0)),
+        (("delta", 0), ("weight", -5)),
+        (("delta", 0), ("weight", 301)),
+        (("delta", 0), ("weight", 10**18)),
+    ],
+)
+def test_4_8_5_refuses_sums_that_no_members_have(sums) -> None:
+    assert refused(released(extras=sums), WEIGHED) == "4.8-5"
+
+
+def test_4_8_5_a_discarded_sum_has_no_extras() -> None:
+    assert refused(replace(DISCARDED, extras=(("weight", 5),)), WEIGHED) == "4.8-5"
 
 
 # --- the chain

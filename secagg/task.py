@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from secagg import errors
 from secagg.messages import Extra, Manifest, Member, NoiseTerms
 from secagg.names import PeerId
 from secagg.roster import Roster
@@ -34,6 +35,9 @@ class Task:
         chunk_log2: a chunk has 2^chunk_log2 elements.
         dp: noise on what is released, None for none.
         durations: milliseconds for the seven phases from AdvertiseKeys to Result.
+
+    Raises:
+        ParameterError: noise on a weighted mean.
     """
 
     task_id: str
@@ -48,6 +52,14 @@ class Task:
     chunk_log2: int = 18
     dp: NoiseTerms | None = None
     durations: tuple[int, ...] = DEFAULT_DURATIONS
+
+    def __post_init__(self) -> None:
+        """Refuse terms under which the mean would mean nothing."""
+        if self.dp is not None and self.weighting == "weighted":
+            raise errors.ParameterError(
+                f"task {self.task_id}: noise that hides a member hides the sum of "
+                "weights as well, and so the mean: use weighting='uniform' with noise"
+            )
 
     def manifest(
         self,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from secagg import errors
 from secagg.messages import Extra, NoiseTerms
 from secagg.names import PeerId
 from secagg.params import Parameters
@@ -22,12 +23,12 @@ TASK = Task(
     max_weight=9,
     extras=(Extra(name="n", low=0, high=5),),
     chunk_log2=13,
-    dp=NoiseTerms(
-        mechanism="discrete-gaussian",
-        noise_multiplier=1.0,
-        adjacency="zero-out",
-        delta=1e-6,
-    ),
+)
+NOISE = NoiseTerms(
+    mechanism="discrete-gaussian",
+    noise_multiplier=1.0,
+    adjacency="zero-out",
+    delta=1e-6,
 )
 
 
@@ -73,3 +74,13 @@ def test_a_task_with_the_defaults_is_within_all_ranges() -> None:
     params = Parameters.of(manifest(Task(task_id="t", length=1, clip=1.0)))
     assert (params.n, params.c) == (4, 1)
     assert len(DEFAULT_DURATIONS) == 7
+
+
+def test_noise_goes_into_the_manifest_of_a_uniform_mean() -> None:
+    noised = replace(TASK, weighting="uniform", max_weight=1, dp=NOISE)
+    assert manifest(noised).dp == NOISE
+
+
+def test_noise_on_a_weighted_mean_is_refused_with_the_remedy() -> None:
+    with pytest.raises(errors.ParameterError, match="weighting='uniform'"):
+        replace(TASK, dp=NOISE)

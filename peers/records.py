@@ -140,13 +140,18 @@ def aborted_report(
 def append(directory: Path, report: RoundReport) -> None:
     """Write a report behind the others, durably.
 
+    What a crash left of a line is cut off first: it is no report, and would make this
+    one unreadable.
+
     Raises:
         StateError: it cannot be written.
     """
     path = directory / FILE_NAME
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(report.to_json() + "\n")
+        with path.open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(report.to_json().encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
@@ -154,12 +159,30 @@ def append(directory: Path, report: RoundReport) -> None:
 
 
 def read(directory: Path) -> list[RoundReport]:
-    """Return the reports written so far; a line that a crash cut is left out."""
+    """Return the reports written so far; a last line that a crash cut is left out.
+
+    Raises:
+        StateError: another line is damaged, or the file cannot be read.
+    """
     path = directory / FILE_NAME
-    if not path.exists():
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
         return []
-    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [RoundReport.from_json(line) for line in whole if line]
+    except OSError as error:
+        raise errors.StateError(f"cannot read {path}: {error.strerror}") from error
+    return [_parsed(path, number, line) for number, line in enumerate(lines, 1) if line]
+
+
+def _parsed(path: Path, number: int, line: bytes) -> RoundReport:
+    try:
+        return RoundReport.from_json(line.decode("ascii"))
+    except (ValueError, TypeError) as error:
+        raise errors.StateError(
+            f"{path}, line {number}: this is no report of a round"
+            f" ({type(error).__name__}); restore the file from a backup, or take the"
+            " line out of it: reports are for people, nothing else depends on them"
+        ) from error
 
 
 def _attempts(outcome: RoundOutcome) -> list[dict[str, Any]]:

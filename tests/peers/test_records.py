@@ -147,6 +147,24 @@ def test_a_line_that_a_crash_cut_is_left_out(tmp_path) -> None:
     assert len(records.read(tmp_path)) == 1
 
 
+def test_a_report_behind_a_torn_line_is_read_back(tmp_path) -> None:
+    records.append(tmp_path, report_of())
+    with (tmp_path / records.FILE_NAME).open("a") as file:
+        file.write(report_of().to_json()[:40])
+    records.append(tmp_path, dataclasses.replace(report_of(), round=4))
+    assert [report.round for report in records.read(tmp_path)] == [3, 4]
+
+
+@pytest.mark.parametrize("line", [b"{", b"[]", b"{}", b'{"task":"t"}', b"\xff", b"5"])
+def test_a_damaged_line_is_told_with_file_and_line(tmp_path, line) -> None:
+    records.append(tmp_path, report_of())
+    with (tmp_path / records.FILE_NAME).open("ab") as file:
+        file.write(line + b"\n")
+    records.append(tmp_path, report_of())
+    with pytest.raises(errors.StateError, match=r"rounds\.jsonl, line 2: "):
+        records.read(tmp_path)
+
+
 def test_no_file_holds_no_report(tmp_path) -> None:
     assert records.read(tmp_path) == []
 

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors clean
+.PHONY: help demo test lint vectors bench clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -24,6 +24,9 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 	$(BIN)/python -m protocol_spec.model.generate
 	$(BIN)/python -m protocol_spec.model.schema
 	$(BIN)/python -m protocol_spec.draw
+
+bench: .venv/.installed  ## ratios to the machine's limits, each in one interleaved run
+	$(BIN)/python -m tests.benchmarks.bench
 
 clean:  ## remove caches and build outputs; .venv stays
 	rm -rf build dist demo-report .mypy_cache .ruff_cache .pytest_cache .hypothesis

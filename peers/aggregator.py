@@ -20,7 +20,13 @@ from peers.logs import Logger, short
 from peers.membership import Membership, site_context
 from peers.model_store import ModelStore
 from peers.records import RoundReport
-from peers.task_terms import budget_of, expected_of, first_model, task_of
+from peers.task_terms import (
+    budget_of,
+    expected_of,
+    first_model,
+    origin_of,
+    task_of,
+)
 from peers.toml_file import ConfigError
 from secagg import (
     Aggregator,
@@ -73,9 +79,13 @@ class AggregatorProgram:
         self._reported = reported
         self._bound = bound
         self._failures = 0
-        self.store = ModelStore(config.state / "model", keep=config.model.keep)
+        self.store = ModelStore(
+            config.state / "model", task=config.task.id, keep=config.model.keep
+        )
+        origin = origin_of(config)
         if self.store.empty:
-            self.store.begin(first_model(config, folder))
+            self.store.begin(first_model(config, folder), origin=origin)
+        self.store.require_origin(origin)
         self._blob = self.store.read()
         self._layout = model_file.layout_of(self._blob, config.model.frozen)
 
@@ -178,8 +188,8 @@ class AggregatorProgram:
             raise error
 
     def _report(self, report: RoundReport) -> None:
-        known = {past.round for past in records.read(self._config.state)}
-        if report.round not in known:
+        known = {(past.task, past.round) for past in records.read(self._config.state)}
+        if (report.task, report.round) not in known:
             records.append(self._config.state, report)
         self._log.info(
             "round_done",

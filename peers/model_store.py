@@ -3,6 +3,9 @@
 A model is written whole beside its place and moved there; the mark that says which one
 is current is replaced last, in one step. So after a crash at any point the current
 model is one that was released, and a round that was discarded changes no byte.
+
+A store belongs to one task and to the first model it began with: another task, or
+another first model, would silently throw away what was released.
 """
 
 from __future__ import annotations
@@ -29,12 +32,16 @@ class Mark:
     """Which model is current.
 
     Attributes:
+        task: the task's id.
+        origin: where the first model came from, such as the hash of its file.
         models: the hashes of the last models as hexadecimal digits, newest last.
         round_no: the last round that was settled; 0 for none.
         completed: how many rounds had a Result.
     """
 
-    models: tuple[str, ...]
+    task: str
+    origin: str = ""
+    models: tuple[str, ...] = ()
     round_no: int = 0
     completed: int = 0
 
@@ -42,17 +49,19 @@ class Mark:
 class ModelStore:
     """A directory of models."""
 
-    def __init__(self, directory: Path, *, keep: int = 1) -> None:
+    def __init__(self, directory: Path, *, task: str, keep: int = 1) -> None:
         """Use `directory`, making it if need be.
 
         Args:
             directory: of this task alone.
+            task: the task's id.
             keep: how many of the last models stay, at least 1.
 
         Raises:
-            StateError: it cannot be used, or is damaged.
+            StateError: it cannot be used, is damaged, or is another task's.
         """
         self._directory = directory
+        self._task = task
         self._keep = keep
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -77,13 +86,28 @@ class ModelStore:
         """The hash of the current model, 32 bytes."""
         return bytes.fromhex(self._mark.models[-1])
 
-    def begin(self, blob: bytes) -> None:
-        """Make `blob` the first model.
+    def begin(self, blob: bytes, *, origin: str = "") -> None:
+        """Make `blob` the first model; it came from `origin`.
 
         Raises:
             StateError: it cannot be written.
         """
-        self._settle(Mark(models=(self.put(blob).hex(),)))
+        models = (self.put(blob).hex(),)
+        self._settle(Mark(task=self._task, origin=origin, models=models))
+
+    def require_origin(self, origin: str) -> None:
+        """Refuse a store that began with a first model from elsewhere.
+
+        Raises:
+            StateError: it did; says what to do.
+        """
+        began = self._mark.origin
+        if began != origin:
+            raise errors.StateError(
+                f"{self._directory / _MARK}: the models here began with {began}, and"
+                f" [model] now says {origin}: put the former back to go on, or give"
+                " each task its own state directory"
+            )
 
     def put(self, blob: bytes) -> bytes:
         """Store a model under its hash, durably, and return the hash.
@@ -172,10 +196,12 @@ class ModelStore:
     def _read_mark(self) -> Mark:
         path = self._directory / _MARK
         if not path.exists():
-            return Mark(models=())
+            return Mark(task=self._task)
         try:
             fields = json.loads(path.read_text(encoding="ascii"))
-            return Mark(
+            mark = Mark(
+                task=str(fields["task"]),
+                origin=str(fields["origin"]),
                 models=tuple(bytes.fromhex(name).hex() for name in fields["models"]),
                 round_no=int(fields["round_no"]),
                 completed=int(fields["completed"]),
@@ -185,6 +211,12 @@ class ModelStore:
                 f"{path} is damaged ({error}): restore the model directory from a"
                 " backup"
             ) from error
+        if mark.task != self._task:
+            raise errors.StateError(
+                f"{path} is of task {mark.task!r}, after round {mark.round_no}, and not"
+                f" of {self._task!r}: give each task its own state directory"
+            )
+        return mark
 
     def _path(self, name: str) -> Path:
         return self._directory / (name + _SUFFIX)

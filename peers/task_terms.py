@@ -86,6 +86,15 @@ def budget_of(config: AggregatorConfig) -> Budget | None:
     return Budget(epsilon=privacy.epsilon, delta=privacy.delta)
 
 
+def origin_of(config: AggregatorConfig) -> str:
+    """Return where the first model comes from: the hash of its file, or the factory."""
+    terms = config.model
+    if terms.path is None:
+        return f"the factory {terms.factory}"
+    digest = model_file.model_hash(terms.path.read_bytes()).hex()
+    return f"a file of SHA-256 {digest}"
+
+
 def first_model(config: AggregatorConfig, folder: Path) -> bytes:
     """Return the bytes of the first model, from its file or its factory.
 

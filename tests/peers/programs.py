@@ -34,7 +34,7 @@ port = 0
 without_tls = true
 
 [task]
-id = "cardio-1"
+id = "{task}"
 rounds = {rounds}
 clip = {clip}
 bits = {bits}
@@ -114,6 +114,7 @@ class Programs:
     def __init__(self, folder, **terms) -> None:
         self.folder = folder
         self.terms = {
+            "task": "cardio-1",
             "rounds": 2,
             "clip": CLIP,
             "bits": BITS,

@@ -15,13 +15,13 @@ FIRST, SECOND, THIRD = b"first", b"second", b"third"
 @pytest.fixture
 def store(tmp_path):
     """A store with a first model."""
-    made = ModelStore(tmp_path / "model")
+    made = ModelStore(tmp_path / "model", task="cardio")
     made.begin(FIRST)
     return made
 
 
 def reopened(tmp_path, keep=1):
-    return ModelStore(tmp_path / "model", keep=keep)
+    return ModelStore(tmp_path / "model", task="cardio", keep=keep)
 
 
 def files(tmp_path):
@@ -29,7 +29,23 @@ def files(tmp_path):
 
 
 def test_a_new_store_is_empty(tmp_path) -> None:
-    assert ModelStore(tmp_path / "model").empty
+    assert ModelStore(tmp_path / "model", task="cardio").empty
+
+
+def test_a_store_of_another_task_is_refused(tmp_path, store) -> None:
+    store.settle(1, model=store.put(SECOND), completed=True)
+    with pytest.raises(errors.StateError, match="each task its own state directory"):
+        ModelStore(tmp_path / "model", task="cardio-2")
+    assert reopened(tmp_path).read() == SECOND
+
+
+def test_a_store_that_began_elsewhere_is_refused(tmp_path) -> None:
+    store = reopened(tmp_path)
+    store.begin(FIRST, origin="the factory ours:first")
+    again = reopened(tmp_path)
+    again.require_origin("the factory ours:first")
+    with pytest.raises(errors.StateError, match="began with the factory ours:first"):
+        again.require_origin("the factory ours:second")
 
 
 def test_the_first_model_is_current_after_a_restart(tmp_path, store) -> None:
@@ -104,7 +120,9 @@ def test_a_damaged_model_is_noticed(tmp_path, store) -> None:
         reopened(tmp_path).read()
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"models": ["zz"]}', "[]"])
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"task": "cardio", "models": ["zz"]}', "[]"]
+)
 def test_a_damaged_mark_is_noticed(tmp_path, store, text) -> None:
     (tmp_path / "model" / "mark.json").write_text(text)
     with pytest.raises(errors.StateError, match="damaged"):

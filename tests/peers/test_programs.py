@@ -11,7 +11,15 @@ from peers.hospital import TrainerError
 from peers.toml_file import ConfigError
 from peers.training import TrainResult
 from secagg import errors
-from tests.peers.programs import HOSPITALS, WEIGHTS, Programs, mean_step, step_of, train
+from tests.peers.programs import (
+    FIRST,
+    HOSPITALS,
+    WEIGHTS,
+    Programs,
+    mean_step,
+    step_of,
+    train,
+)
 
 
 async def test_the_model_moves_by_the_weighted_mean_round_by_round(tmp_path) -> None:
@@ -73,6 +81,25 @@ async def test_a_finished_task_stays_finished(tmp_path) -> None:
     again = Programs(tmp_path, rounds=1)
     await again.run(silos=())
     assert again.reports == []
+
+
+async def test_another_task_does_not_take_over_a_state_directory(tmp_path) -> None:
+    first = Programs(tmp_path, rounds=1)
+    await first.run()
+    again = Programs(tmp_path, rounds=1, task="cardio-2")
+    with pytest.raises(errors.StateError, match="its own state directory"):
+        await again.run(silos=())
+    assert [report.task for report in records.read(tmp_path / "agg-state")] == [
+        "cardio-1"
+    ]
+
+
+async def test_another_first_model_does_not_go_unnoticed(tmp_path) -> None:
+    await Programs(tmp_path, rounds=1).run()
+    other = {**FIRST, "b": np.ones(4)}
+    (tmp_path / "first.safetensors").write_bytes(model_file.save(other))
+    with pytest.raises(errors.StateError, match="began with a file of SHA-256"):
+        await Programs(tmp_path, rounds=2).run(silos=())
 
 
 async def test_a_slow_hospital_is_told_and_trains_on_the_next_model(tmp_path) -> None:

@@ -12,6 +12,7 @@ from secagg.messages import NoiseTerms
 from secagg.privacy.ledger import Budget
 from secagg.robust.check import Verdict
 from tests.drivers.world import (
+    PATIENCE_SECONDS,
     World,
     is_mean_of,
     reached,
@@ -108,3 +109,19 @@ async def test_a_discarded_sum_is_refused_on_every_side(network, monkeypatch) ->
     assert record.result.verdicts[0].detail == "too large"
     for end in ends.values():
         assert isinstance(end, errors.ReleaseRefused)
+
+
+async def test_a_silo_whose_input_does_not_fit_is_not_waited_for(network) -> None:
+    """It says so (rule 0-1): no deadline has to pass before the round goes on."""
+    world = World(5, network)
+    peer, *others = world.peers
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = [asyncio.create_task(world.contribute(silos[u], u)) for u in others]
+        running = asyncio.create_task(aggregator.run_round())
+        with pytest.raises(errors.InputError, match="shape"):
+            await silos[peer].contribute(np.zeros(3))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            outcome = await running
+            await asyncio.gather(*work)
+    assert set(outcome.lost) == {peer}
+    assert "0-1" in outcome.lost[peer].reason

@@ -1,7 +1,9 @@
 """A silo's part in one round: its machine and its update, until the round has ended.
 
 It outlives connections and attempts. What the machine asks for is carried out at once,
-in order: a mark is on the disk before the message that it stands for is queued.
+in order: a mark is on the disk before the message that it stands for is queued. A mark
+that cannot be made ends the part without a word: the machine holds the message already,
+and must not say it on the next connection (rules 4.1-8, 4.1-9).
 """
 
 from __future__ import annotations
@@ -81,7 +83,7 @@ class Participation:
         self._ready: Ready | None = None
         self._attempt = 0
         self._x_u: Contribution | None = None
-        self._uploader = Uploader(self._uploaded)
+        self._uploader = Uploader(self._uploaded, self._give_up)
         self._stated = False
 
     @property
@@ -108,12 +110,17 @@ class Participation:
 
     def feed(self, event: events.ClientEvent) -> None:
         """Let the machine take an event, and do what it says."""
+        if self.completed.done():
+            return
         before = self._client.phase
         effects = self._client.handle(event)
         phase = self._client.phase
-        for effect in effects:
-            if not self._carry_out(effect):
-                break
+        try:
+            for effect in effects:
+                if not self._carry_out(effect):
+                    break
+        except errors.StateError as error:
+            self._give_up(error)
         if phase is not before:
             reached = progress.PhaseReached(sid=self._client.sid, phase=phase)
             self._means.observer(reached)
@@ -121,6 +128,8 @@ class Participation:
     def resume(self, connection: Connection, next_chunk: int | None) -> None:
         """Go on over a new connection: repeat what was said, resume the upload."""
         self._connection = connection
+        if self.completed.done():
+            return
         if self._client.sid is None:
             self._say_ready()
             return
@@ -138,7 +147,7 @@ class Participation:
         """The aggregator said that the round is over for this silo."""
         if self.completed.done():
             return
-        self._drop_session(reason)
+        self._close_session(reason)
         if self.attempts:
             last = self.attempts[-1]
             self._fail(errors.SessionAborted(last.code, last.detail, last.missing))
@@ -146,11 +155,9 @@ class Participation:
             self._fail(errors.RoundMissed(f"round {self.round.round_no}: {reason}"))
 
     def stop(self) -> None:
-        """Take no further part."""
-        self._uploader.leave()
-        if not self.completed.done():
-            self._drop_session("stopped by its operator")
-            self.completed.cancel()
+        """Take no further part, and say so if a session runs."""
+        self._drop_session("stopped by its operator")
+        self.completed.cancel()
 
     # --- effects ----------------------------------------------------------------
 
@@ -281,14 +288,27 @@ class Participation:
         if self._connection is not None and self._ready is not None:
             self._means.say_ready(self._connection, self._ready)
 
-    def _fail(self, error: errors.SecaggError) -> None:
+    def _fail(self, error: BaseException) -> None:
         if not self.completed.done():
             self.completed.set_exception(error)
 
+    def _give_up(self, error: BaseException) -> None:
+        """End on an error of our own; what the machine would say is left unsaid."""
+        self._fail(error)
+        self._close_session("an internal error")
+
     def _drop_session(self, reason: str) -> None:
-        if self._client.sid is not None:
-            self._client.handle(events.Stopped(code="0-1", reason=reason))
+        """Leave the session and tell the aggregator, which need not wait then."""
+        for effect in self._close_session(reason):
+            if isinstance(effect, events.Send):
+                self._act(effect)
+
+    def _close_session(self, reason: str) -> list[events.ClientEffect]:
+        """Let go of the session's secrets and its outbox; return what to say of it."""
         self._leave_upload()
+        if self._client.sid is None:
+            return []
+        return self._client.handle(events.Stopped(code="0-1", reason=reason))
 
     def _uploaded(self, root: bytes) -> None:
         """State the root behind the chunks (rule 4.5-1), or state it again."""

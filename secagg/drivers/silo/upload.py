@@ -102,13 +102,19 @@ class Upload:
 class Uploader:
     """The upload of the session that runs, over one connection after the other."""
 
-    def __init__(self, uploaded: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        uploaded: Callable[[bytes], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
         """Begin with nothing to upload.
 
         Args:
             uploaded: is given the root, each time all that was lacking was sent.
+            failed: is given what ended an upload, except for a lost connection.
         """
         self._uploaded = uploaded
+        self._failed = failed
         self._upload: Upload | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -142,11 +148,14 @@ class Uploader:
         self._upload = None
 
     async def _run(self, upload: Upload, connection: Connection, start: int) -> None:
-        # After a cut, the next connection goes on with it.
-        with contextlib.suppress(ConnectionLost):
+        try:
             root = await upload.run(connection, start)
             if upload is self._upload:
                 self._uploaded(root)
+        except ConnectionLost:
+            return  # The next connection goes on with it.
+        except Exception as error:  # noqa: BLE001 nobody awaits this task
+            self._failed(error)
 
 
 async def _stop(sending: asyncio.Task[None] | None) -> None:

@@ -34,8 +34,10 @@ OPENED = RoundOpen(
 
 
 class Scene:
-    def __init__(self, length: int = 5, weight: int = 1) -> None:
-        self.store = MemoryStore()
+    def __init__(
+        self, length: int = 5, weight: int = 1, store: MemoryStore | None = None
+    ) -> None:
+        self.store = store or MemoryStore()
         self.events: list[progress.Progress] = []
         self.readies: list[Ready] = []
         self.client = CONSORTIUM.client(SILO, Policy(), {})
@@ -67,6 +69,12 @@ class Scene:
 
     def receive(self, envelope) -> None:
         self.part.feed(events.Received(peer=AGGREGATOR, envelope=envelope))
+
+    def listen(self) -> list[str]:
+        """The types of what goes out from now on."""
+        posted: list[str] = []
+        self.connection.post = lambda envelope: posted.append(envelope.type)  # type: ignore[method-assign]
+        return posted
 
 
 class Echo(Client):
@@ -124,13 +132,12 @@ async def test_a_session_that_runs_repeats_what_it_said() -> None:
     assert posted == ["AdvertiseKeys"]
 
 
-async def test_an_input_that_does_not_fit_sends_nothing_of_the_session() -> None:
+async def test_an_input_that_does_not_fit_sends_no_more_than_a_refusal() -> None:
     scene = Scene(length=7)
     scene.part.begin(scene.connection)
-    posted: list[str] = []
-    scene.connection.post = lambda envelope: posted.append(envelope.type)  # type: ignore[method-assign]
+    posted = scene.listen()
     scene.receive(scene.manifest())
-    assert posted == []
+    assert posted == ["Refusal"]
     assert isinstance(await ended(scene.part), errors.InputError)
     assert scene.part.sid is None
 
@@ -177,9 +184,54 @@ async def test_stopping_drops_the_session() -> None:
     scene.part.begin(scene.connection)
     scene.receive(scene.manifest())
     assert scene.client.phase is ClientPhase.ADVERTISED
+    posted = scene.listen()
     scene.part.stop()
     assert scene.part.sid is None
     assert scene.part.completed.cancelled()
+    # The aggregator need not wait for the deadline.
+    assert posted == ["Refusal"]
+
+
+async def test_a_caller_that_gives_up_waiting_still_takes_leave() -> None:
+    scene = Scene()
+    scene.part.begin(scene.connection)
+    scene.receive(scene.manifest())
+    posted = scene.listen()
+    scene.part.completed.cancel()
+    scene.part.stop()
+    assert posted == ["Refusal"]
+
+
+async def test_stopping_outside_a_session_says_nothing() -> None:
+    scene = Scene()
+    scene.part.begin(scene.connection)
+    posted = scene.listen()
+    scene.part.stop()
+    assert posted == []
+
+
+class FullDisk(MemoryStore):
+    """A store that can record nothing any more."""
+
+    def record_joined(self, task_id: str, round_no: int, attempt: int) -> None:
+        raise errors.StateError("the disk is full")
+
+
+async def test_without_the_joined_mark_nothing_goes_out_then_or_later() -> None:
+    """Rule 4.1-9."""
+    scene = Scene(store=FullDisk())
+    scene.part.begin(scene.connection)
+    manifest = scene.manifest()
+    posted = scene.listen()
+    scene.receive(manifest)
+    scene.part.paused()
+    scene.part.resume(scene.connection, 0)
+    scene.receive(manifest)
+    scene.part.stop()
+    assert posted == []
+    assert len(scene.readies) == 1
+    assert scene.part.sid is None
+    assert isinstance(await ended(scene.part), errors.StateError)
 
 
 @pytest.mark.parametrize("kind", [progress.SessionBegan, progress.PhaseReached])

@@ -1,8 +1,9 @@
 import asyncio
 
 import numpy as np
+import pytest
 
-from secagg import vector
+from secagg import errors, vector
 from secagg.consortium import Consortium
 from secagg.contribution import contribution
 from secagg.crypto.prg import Tag
@@ -124,9 +125,13 @@ async def test_progress_ends_with_all_bytes() -> None:
     await line.fall()
 
 
+def unexpected(given: object) -> None:
+    pytest.fail(f"nobody expected {given!r}")
+
+
 async def test_an_uploader_tells_the_root_once_per_run_to_the_end() -> None:
     roots: list[bytes] = []
-    uploader, line = Uploader(roots.append), Line()
+    uploader, line = Uploader(roots.append, unexpected), Line()
     uploader.begin(upload(), line.connection)
     chunks = [await line.chunk() for _ in range(4)]
     await until(lambda: len(roots) == 1)
@@ -138,13 +143,43 @@ async def test_an_uploader_tells_the_root_once_per_run_to_the_end() -> None:
 
 async def test_an_uploader_waits_for_a_connection_and_forgets_when_told() -> None:
     roots: list[bytes] = []
-    uploader, line = Uploader(roots.append), Line()
+    uploader, line = Uploader(roots.append, unexpected), Line()
     uploader.begin(upload(), None)
     uploader.leave()
     uploader.resume(line.connection, 0)
     assert not uploader.active
     await line.fall()
     assert not roots
+
+
+@pytest.mark.parametrize("where", ["engine", "root"])
+async def test_what_ends_an_upload_is_told_unless_a_connection_was_lost(where) -> None:
+    error = errors.StateError("the disk is full")
+
+    def broken(*given, **named) -> None:
+        raise error
+
+    ends: list[Exception] = []
+    line, one = Line(), upload()
+    if where == "engine":
+        one._engine = broken  # type: ignore[assignment]
+    uploader = Uploader(broken if where == "root" else unexpected, ends.append)
+    uploader.begin(one, line.connection)
+    await until(lambda: len(ends) == 1)
+    await line.fall()
+    assert where == "engine" or ends == [error]
+
+
+async def test_a_lost_connection_is_no_failure_of_an_upload() -> None:
+    ends: list[Exception] = []
+    line = Line()
+    uploader = Uploader(unexpected, ends.append)
+    uploader.begin(upload(), line.connection)
+    await line.chunk()
+    await line.fall()
+    await until(lambda: uploader._running is None or uploader._running.done())
+    assert not ends
+    assert uploader.active
 
 
 def test_a_chunk_frame_is_read_as_it_was_written() -> None:

@@ -43,6 +43,7 @@ _WARNINGS: Final = (
     progress.DialFailed,
     progress.Disconnected,
     progress.PeerRefused,
+    progress.LeafNotRenewed,
     progress.PeerDropped,
     progress.RoundLate,
     progress.SessionAborted,

@@ -14,7 +14,7 @@ from secagg.drivers.aggregator.aggregator import Aggregator, opened
 from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
 from secagg.drivers.clock import Clock, SystemClock
-from secagg.drivers.progress import Observer, unobserved
+from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, MemoryStore, SqliteStore
 from secagg.drivers.wire import websocket
@@ -124,7 +124,7 @@ async def silo_over(
             policy=policy or Policy(),
             store=store,
             engine_name=engine,
-            observer=observer,
+            observer=guarded(observer),
         )
         try:
             await silo.start()
@@ -180,8 +180,13 @@ async def serve(
     Raises:
         ConnectionRefused: the identity is not an aggregator of the roster, or no TLS
             on an address that others reach.
+        ParameterError: a TLS context, and without TLS.
         StateError: the state directory is held by another process, or damaged.
     """
+    if without_tls and ssl is not None:
+        raise errors.ParameterError(
+            "ssl is given and without_tls is true: leave one of them out"
+        )
     settings = Settings(
         identity=identity,
         roster=roster,
@@ -214,7 +219,7 @@ async def _own_tls(settings: Settings) -> AsyncIterator[tls_module.SSLContext]:
     context = server_context(
         settings.identity, settings.roster, on_refused=_reporting(settings.observer)
     )
-    renewer = LeafRenewer(context, settings.identity)
+    renewer = LeafRenewer(context, settings.identity, observer=settings.observer)
     renewing = asyncio.create_task(renewer.run(settings.clock))
     try:
         yield context

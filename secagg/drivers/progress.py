@@ -6,6 +6,7 @@ event loop; it must return at once. Names and counts only, never contents.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -44,6 +45,14 @@ class PeerRefused:
     peer: PeerId | None
     rule: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeafNotRenewed:
+    """Aggregator: its TLS certificate is not fresh; it tries again soon."""
+
+    reason: str
+    retry_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +185,7 @@ Progress = (
     | Disconnected
     | DialFailed
     | PeerRefused
+    | LeafNotRenewed
     | RoundOpened
     | PeerReady
     | RoundLate
@@ -193,6 +203,24 @@ Progress = (
 )
 
 Observer: TypeAlias = Callable[[Progress], None]
+
+
+def guarded(observer: Observer) -> Observer:
+    """Return an observer whose errors never reach the protocol.
+
+    A log that cannot be written must not stop a round. asyncio's exception handler is
+    told instead, which by default prints the traceback.
+    """
+
+    def report(event: Progress) -> None:
+        try:
+            observer(event)
+        except Exception as error:  # noqa: BLE001 whatever it is, the round goes on
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "secagg: the observer failed", "exception": error}
+            )
+
+    return report
 
 
 def unobserved(progress: Progress) -> None:

@@ -137,22 +137,17 @@ class Aggregator:
             LocalProtocolError: a round is running.
             ParameterError: the blob has another hash, or no silo would join.
             StateError: the disk failed.
+            Exception: `next_model` raised it; the silos are told, and the round is
+                over.
         """
         if self._running:
             raise errors.LocalProtocolError("a round is running: await it first")
-        size = self._stock(model_hash, blob)
-        round_ = self._take_up(model_hash, size)
         self._running = True
-        self._reception.announce()
         try:
-            result = await round_.run()
-        except errors.SecaggError:
-            self._stage.retire(round_)
-            raise
+            size = await self._stock(model_hash, blob)
+            return await self._run(self._take_up(model_hash, size))
         finally:
             self._running = False
-        self._note(round_, result)
-        return result
 
     @property
     def blamed(self) -> dict[PeerId, str]:
@@ -192,16 +187,26 @@ class Aggregator:
 
     # --- rounds -----------------------------------------------------------------
 
-    def _stock(self, model_hash: bytes, blob: bytes | None) -> int:
+    async def _run(self, round_: Round) -> RoundOutcome:
+        self._reception.announce()
+        try:
+            result = await round_.run()
+        except Exception:
+            self._stage.retire(round_)
+            raise
+        self._note(round_, result)
+        return result
+
+    async def _stock(self, model_hash: bytes, blob: bytes | None) -> int:
         if blob is None:
             return 0
-        found = hashlib.sha256(blob).digest()
+        found = (await asyncio.to_thread(hashlib.sha256, blob)).digest()
         if found != model_hash:
             raise errors.ParameterError(
                 f"the model's SHA-256 is {found.hex()[:16]}..., not"
                 f" {model_hash.hex()[:16]}..."
             )
-        self._state.blobs.put(blob)
+        await asyncio.to_thread(self._state.blobs.put, blob)
         return len(blob)
 
     def _take_up(self, model_hash: bytes, size: int) -> Round:

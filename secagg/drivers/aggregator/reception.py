@@ -165,7 +165,9 @@ class Reception:
 
     def _next_chunk(self, peer: PeerId, sid: SessionId | None) -> int | None:
         session = self._stage.session(sid)
-        return None if session is None else session.storing.next_chunk(peer)
+        if session is None or session.over:
+            return None
+        return session.storing.next_chunk(peer)
 
     def _greet(self, connection: Connection, hello: msg.Hello) -> None:
         """Give a silo what it missed (rule 8-5), and the round that is open."""

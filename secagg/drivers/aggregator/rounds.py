@@ -15,7 +15,7 @@ from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.gathering import Gathering
 from secagg.drivers.aggregator.journal import COMPLETED, FAILED, Journal, RoundRow
 from secagg.drivers.aggregator.opening import Opening
-from secagg.drivers.aggregator.session import Session, Surroundings
+from secagg.drivers.aggregator.session import Ended, Session, Surroundings
 from secagg.drivers.outcome import Attempt, RoundOutcome, Traffic
 from secagg.drivers.wire.lobby import Door
 from secagg.messages import Manifest
@@ -109,17 +109,26 @@ class Round:
                 missing.
             ReleaseRefused: the privacy budget is spent.
             StateError: the disk failed.
+            Exception: the caller's own `next_model` raised it.
         """
         while True:
             session = await self._current()
-            try:
-                ended = await session.ended()
-            except errors.ReleaseRefused:
-                self._close(session, FAILED, "the privacy budget of the task is spent")
-                raise
+            ended = await self._ended(session)
             if isinstance(ended, events.Completed):
                 return self._completed(session, ended)
             self._failed(session, ended)
+
+    async def _ended(self, session: Session) -> Ended:
+        """Wait for the end; a sum that could not be released ends the round too."""
+        try:
+            return await session.ended()
+        except Exception as error:
+            spent = isinstance(error, errors.ReleaseRefused)
+            why = "the privacy budget is spent" if spent else "the sum cannot be opened"
+            # A session that is broken stays open in the journal: a restart resumes it.
+            if session.stopped:
+                self._close(session, FAILED, why)
+            raise
 
     async def _current(self) -> Session:
         """Return the session that was resumed, or open the next one."""

@@ -60,7 +60,8 @@ class Session:
         self._around = around
         self._since = around.clock.seconds()
         self._ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
-        self._failure: errors.SecaggError | None = None
+        self._failure: Exception | None = None
+        self._broken = False
         self._timer: asyncio.Task[None] | None = None
         self._opener: asyncio.Task[None] | None = None
         self.storing = Storing(
@@ -109,6 +110,7 @@ class Session:
         Raises:
             ReleaseRefused: the budget does not allow the release.
             StateError: the journal or the spool failed.
+            Exception: the caller's own `next_model` raised it.
         """
         ended = await asyncio.shield(self._ended)
         if self._failure is not None:
@@ -120,8 +122,19 @@ class Session:
         """Whether it has ended."""
         return self._ended.done()
 
+    @property
+    def stopped(self) -> bool:
+        """Whether its members were told that it ended without a Result."""
+        return self.server.phase is ServerPhase.ABORTED and not self._broken
+
     def feed(self, event: events.ServerEvent) -> None:
-        """Let the machine take an event, and do what it says."""
+        """Let the machine take an event, and do what it says.
+
+        Not after the disk failed: the machine is then ahead of its journal, and what
+        it would say next must not be heard (rule 9-3).
+        """
+        if self._broken:
+            return
         before = self.server.phase
         effects = self.server.handle(event)
         try:
@@ -136,6 +149,8 @@ class Session:
 
     def replay(self, peer: PeerId, held: bytes | None) -> None:
         """Send a member that reconnected what it has missed (rule 8-5)."""
+        if self._broken:
+            return
         for envelope in self.server.replay(peer, held):
             self._around.post(peer, envelope)
 
@@ -191,10 +206,10 @@ class Session:
             result = await asyncio.shield(work)
         except asyncio.CancelledError:
             # A thread cannot be stopped; what it holds open must outlive it.
-            with contextlib.suppress(errors.SecaggError):
+            with contextlib.suppress(Exception):
                 await work
             raise
-        except errors.SecaggError as error:
+        except Exception as error:  # noqa: BLE001 it is raised again by `ended`
             self._refuse(error)
             return
         self._opened(result)
@@ -202,7 +217,7 @@ class Session:
     def _opened(self, result: Result) -> None:
         self.feed(events.SumOpened(result=result))
 
-    def _refuse(self, error: errors.SecaggError) -> None:
+    def _refuse(self, error: Exception) -> None:
         """The sum cannot be released: tell the members, and our own caller."""
         spent = isinstance(error, errors.ReleaseRefused)
         code = "0-1" if spent else "0-2"
@@ -239,6 +254,9 @@ class Session:
 
     def _fail(self, error: BaseException) -> None:
         """The disk failed: nothing more may be accepted, so nothing more goes out."""
+        self._broken = True
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._ended.done():
             self._ended.set_exception(error)
 

@@ -11,7 +11,7 @@ from secagg import errors
 from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
-from secagg.drivers.progress import Observer, unobserved
+from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
@@ -58,6 +58,10 @@ class Settings:
     observer: Observer = unobserved
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
+
+    def __post_init__(self) -> None:
+        """Keep what an observer raises away from the protocol."""
+        object.__setattr__(self, "observer", guarded(self.observer))
 
     def terms(self) -> Terms:
         """Return when a session may open."""

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from secagg.drivers.clock import Clock
+from secagg.drivers.progress import LeafNotRenewed, Observer, unobserved
 from secagg.drivers.wire.certificates import (
     VALIDITY_HOURS,
     Leaf,
@@ -176,8 +177,10 @@ class LeafRenewer:
         identity: Identity,
         *,
         validity_hours: float = VALIDITY_HOURS,
+        observer: Observer = unobserved,
     ) -> None:
-        """Renew `context` with leaves of `identity` from now on."""
+        """Renew `context` with leaves of `identity`; tell `observer` if that fails."""
+        self._observer = observer
         self._context = context
         self._identity = identity
         self._validity_hours = validity_hours
@@ -201,7 +204,13 @@ class LeafRenewer:
         """
         while True:
             now = datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC)
-            self.renew_if_due(now)
+            try:
+                self.renew_if_due(now)
+            except OSError as error:
+                # A full disk, say. The leaf in use is good for half its life yet.
+                self._observer(
+                    LeafNotRenewed(reason=str(error), retry_seconds=_LOOK_SECONDS)
+                )
             await clock.pause(_LOOK_SECONDS)
 
 

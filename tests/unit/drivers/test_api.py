@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import ssl
 
 import numpy as np
 import pytest
@@ -139,3 +140,9 @@ async def test_a_state_directory_that_is_held_is_refused(tmp_path) -> None:
 def test_the_public_names_fit_one_screen_and_exist() -> None:
     assert len(secagg.__all__) < 40
     assert all(hasattr(secagg, name) for name in secagg.__all__)
+
+
+async def test_a_tls_context_that_would_not_be_used_is_refused() -> None:
+    with pytest.raises(errors.ParameterError, match="leave one of them out"):
+        async with serving(ssl=ssl.create_default_context(), without_tls=True):
+            pass

@@ -103,3 +103,41 @@ async def test_a_state_directory_has_one_aggregator(tmp_path) -> None:
     async with world.serve(state=tmp_path):
         with pytest.raises(errors.StateError, match="another process"):
             Aggregator(world.settings(state=tmp_path))
+
+
+async def test_a_next_model_that_raises_ends_the_round_for_everybody() -> None:
+    world = World(4, "memory")
+    faults = iter([ValueError("a bug of the caller's")])
+
+    def next_model(mean):
+        for fault in faults:
+            raise fault
+        return mean.tobytes()
+
+    async with (
+        world.serve(next_model=next_model) as aggregator,
+        world.silos() as silos,
+    ):
+        work = [asyncio.create_task(world.contribute(silos[u], u)) for u in silos]
+        with pytest.raises(ValueError, match="a bug of the caller's"):
+            await aggregator.run_round()
+        ends = await asyncio.gather(*work)
+        assert {(type(end), end.code) for end in ends} == {
+            (errors.SessionAborted, "0-2")
+        }
+        outcome, _ = await world.round(aggregator, silos)
+    assert outcome.round_no == 2
+
+
+async def test_an_observer_that_raises_changes_nothing() -> None:
+    world = World(4, "memory")
+    loop, reported = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+
+    def full(event) -> None:
+        raise OSError(28, "No space left on device")
+
+    async with world.serve(observer=full) as aggregator, world.silos() as silos:
+        outcome, _ = await world.round(aggregator, silos)
+    assert outcome.sets["u5"] == tuple(world.peers)
+    assert {type(one["exception"]) for one in reported} == {OSError}

@@ -224,3 +224,32 @@ async def test_closing_leaves_no_timer(scene) -> None:
     scene.clock.expire()
     await asyncio.sleep(0)
     assert not scene.session.over
+
+
+def failing_once(journal):
+    real, failures = journal.append, iter([errors.StateError("the disk is full")])
+
+    def append(sid, event) -> None:
+        for error in failures:
+            raise error
+        real(sid, event)
+
+    journal.append = append
+
+
+async def test_after_a_failed_write_nothing_is_taken_sent_or_timed(scene) -> None:
+    """Rule 9-3: the machine is ahead of its journal from there on."""
+    scene.session.start()
+    await asyncio.sleep(0)
+    failing_once(scene.state.journal)
+    scene.advertise()
+    assert scene.journaled() == ()
+    for peer in scene.clients:
+        scene.session.replay(peer, None)
+    assert scene.posted == []
+    scene.clock.expire()
+    await asyncio.sleep(0)
+    assert scene.journaled() == ()
+    with pytest.raises(errors.StateError, match="the disk is full"):
+        await scene.session.ended()
+    assert not scene.session.stopped

@@ -434,6 +434,26 @@ async def test_the_renewer_looks_at_the_clock_every_minute() -> None:
     assert clock.paused == [60.0] * 3
 
 
+async def test_a_renewal_that_fails_is_said_and_tried_again(monkeypatch) -> None:
+    seen, results = [], iter([OSError(28, "No space left on device"), None])
+    renewer = tls.LeafRenewer(client(), BERN, observer=seen.append)
+    install = tls.install
+
+    def failing(context, issued) -> None:
+        error = next(results)
+        if error is not None:
+            raise error
+        install(context, issued)
+
+    monkeypatch.setattr(tls, "install", failing)
+    with pytest.raises(asyncio.CancelledError):
+        await renewer.run(FakeClock(0, 60_000, 120_000))
+    (told,) = seen
+    assert "No space left on device" in told.reason
+    assert told.retry_seconds == 60.0
+    assert next(results, "both were tried") == "both were tried"
+
+
 async def test_a_renewed_leaf_is_shown_to_new_callers_and_disturbs_no_other() -> None:
     async def echo(reader, writer):
         writer.write(b"!")

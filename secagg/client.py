@@ -283,9 +283,11 @@ class Client:
         if self._session is not None:
             peer = self._aggregator
             return [told, events.Ignored(peer=peer, type="Manifest", rule=error.rule)]
+        # A spent update enters no other attempt (rule 4.1-8).
+        retry = error.rule != "4.1-8"
         return [
             told,
-            events.Aborted(sid=sid, code=error.rule, detail=error.detail, retry=True),
+            events.Aborted(sid=sid, code=error.rule, detail=error.detail, retry=retry),
         ]
 
     def _refusal(

@@ -125,7 +125,7 @@ class Client:
             return self.answers[envelope.type]
         if envelope.type == "Manifest" and envelope.sid != self.sid:
             due = self.ready is not None and not self.spent
-            return self._join(envelope, data) if due else {}
+            return self._consider(envelope, data) if due else {}
         self._check_turn(envelope)
         public = self.roster.keys[envelope.sender]
         check_signature(envelope, public, self._transcript(envelope.type), "3.4-3")
@@ -149,6 +149,13 @@ class Client:
         if kind != "Abort":
             due = ORDER[sum(taken in self.accepted for taken in ORDER)]
             require("3.4-6", kind == due, f"{kind} where {due} is due")
+
+    def _consider(self, envelope: Envelope, data: bytes) -> Effects:
+        """Join, or refuse: that changes nothing of a session at hand (spec 4)."""
+        try:
+            return self._join(envelope, data)
+        except RefusedError as refused:
+            return {"refuse": refused.rule}
 
     def _join(self, envelope: Envelope, data: bytes) -> Effects:
         """Check a Manifest and open its session (spec 4.1)."""

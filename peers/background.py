@@ -13,13 +13,20 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from peers.training import TrainerError
+
 T = TypeVar("T")
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 async def in_thread(function: Callable[[], T]) -> T:
-    """Return what `function` returns, run in a thread that may outlive the caller."""
+    """Return what `function` returns, run in a thread that may outlive the caller.
+
+    Raises:
+        TrainerError: it raised what would end this program, such as SystemExit, or
+            what no task can be given.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -35,14 +42,23 @@ async def in_thread(function: Callable[[], T]) -> T:
         value, error = None, None
         try:
             value = function()
-        except Exception as raised:  # noqa: BLE001 handed to whoever awaits
-            error = raised
+        except BaseException as raised:  # noqa: BLE001 handed to whoever awaits
+            error = _carried(raised)
         # The loop may be closed by now: nobody waits any more.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=work, daemon=True, name="trainer").start()
     return await future
+
+
+def _carried(raised: BaseException) -> Exception:
+    """Return what a task can be given without ending, or holding up, its loop."""
+    if isinstance(raised, Exception) and not isinstance(raised, StopIteration):
+        return raised
+    error = TrainerError.of(raised)
+    error.__cause__ = raised
+    return error
 
 
 async def until_signalled(work: Coroutine[Any, Any, T]) -> T | None:

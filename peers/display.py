@@ -55,6 +55,10 @@ class HospitalDisplay:
         self.line = f"{self._peer}: {escape(text)}"
         self._status.update(self.line)
 
+    def show(self, text: str) -> None:
+        """Print what stays on the screen, and goes into no log."""
+        self._console.print(f"{self._peer}: {escape(text.rstrip())}", soft_wrap=True)
+
     def received(self, last: RoundRecord, mean: object) -> None:
         """Print a line that stays for a round that is over."""
         del mean

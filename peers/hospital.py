@@ -21,7 +21,7 @@ from peers.background import in_thread
 from peers.config import HospitalConfig, PolicyTerms
 from peers.logs import Logger, short
 from peers.membership import Membership, site_context
-from peers.training import RoundInfo, Trainer, TrainResult
+from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
 from secagg.entropy import Entropy
@@ -30,10 +30,6 @@ Received: TypeAlias = Callable[[RoundRecord, NDArray[np.float64]], None]
 
 FAILURES: Final = 3
 """Rounds in a row in which the trainer may fail before the program gives up."""
-
-
-class TrainerError(errors.SecaggError):
-    """The user's training code failed, round after round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +62,7 @@ class Hospital:
         observer: Observer = unobserved,
         entropy: Entropy | None = None,
         told: Callable[[str], None] = lambda _: None,
+        shown: Callable[[str], None] = lambda _: None,
         received: Received = lambda _record, _mean: None,
     ) -> None:
         """Prepare; `run` does the work.
@@ -78,6 +75,8 @@ class Hospital:
             observer: is told what the driver reports.
             entropy: where secrets come from; by default the operating system.
             told: is told in a few words what goes on, for a progress display.
+            shown: is given what may hold values of patients and stays out of the log:
+                why an input was refused, and the trace of a trainer that failed.
             received: is given the mean of every round, and what is known of it.
         """
         self._config = config
@@ -87,8 +86,10 @@ class Hospital:
         self._observer = observer
         self._entropy = entropy
         self._told = told
+        self._shown = shown
         self._received = received
         self._failures = 0
+        self._declined: set[str] = set()
 
     async def run(self) -> None:
         """Take part in every round until cancelled.
@@ -115,6 +116,8 @@ class Hospital:
 
     async def _round(self, silo: Silo, opened: RoundOpen) -> None:
         log = self._log.bind(task=opened.task_id, round=opened.round_no)
+        if self._declines(opened.task_id, log):
+            return
         try:
             trained = await self._trained(silo, opened, log)
             if trained is None:
@@ -132,9 +135,22 @@ class Hospital:
         except errors.ReleaseRefused as error:
             log.warning("sum_discarded", detail=str(error))
         except errors.InputError as error:
-            log.warning("input_refused", detail=str(error))
+            log.warning("input_refused", place=training.place_of(error))
+            self._shown(f"round {opened.round_no}: input refused: {error}")
         else:
             self._done(log, silo.last_round, mean)
+
+    def _declines(self, task: str, log: Logger) -> bool:
+        """Return whether a task is none of ours; say so once."""
+        ours = self._config.tasks
+        if ours is None or task in ours:
+            return False
+        if task not in self._declined:
+            self._declined.add(task)
+            remedy = "add it to `tasks` to take part"
+            log.warning("task_declined", tasks=list(ours), remedy=remedy)
+            self._told(f"the aggregator runs task {task}, which is not in our tasks")
+        return True
 
     def _done(
         self, log: Logger, last: RoundRecord | None, mean: NDArray[np.float64]
@@ -196,8 +212,8 @@ class Hospital:
         state = model_file.load(blob, terms.framework)
         try:
             returned = self._train(state, info)
-        except Exception as error:
-            raise TrainerError(f"{type(error).__name__}: {error}") from error
+        except BaseException as error:  # Also sys.exit(): this thread is not ours.
+            raise TrainerError.of(error) from error
         result = training.checked(returned, terms.trainer)
         before = model_file.load(blob, terms.framework)
         layout = tensors.Layout.of(before, terms.frozen)
@@ -209,18 +225,25 @@ class Hospital:
         )
 
     def _failed(self, error: TrainerError, log: Logger) -> None:
-        """Note that the trainer failed; give up when it does so again and again."""
+        """Note that the trainer failed; give up when it does so again and again.
+
+        What it said may hold values of patients: type and place alone are logged.
+        """
         self._failures += 1
+        kind = type(error.__cause__).__name__
         log.error(
             "trainer_failed",
-            detail=str(error),
+            error=kind,
+            place=error.place,
             in_a_row=self._failures,
-            trace="".join(traceback.format_exception(error.__cause__)),
         )
+        self._shown("".join(traceback.format_exception(error.__cause__)))
         if self._failures >= FAILURES:
             raise TrainerError(
                 f"{self._config.training.trainer} failed {FAILURES} rounds in a row,"
-                f" last with {error}: mend it and start again; the log has the trace"
+                f" last with {kind} ({error.place}): mend it and start again; at a"
+                " terminal the program shows the whole trace",
+                place=error.place,
             ) from error
 
 

@@ -16,13 +16,40 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsFloat, SupportsIndex, TypeAlias
+from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias
 
 from peers.config import Metric
 from peers.toml_file import ConfigError
 from secagg import errors
 
 State: TypeAlias = dict[str, Any]
+
+
+class TrainerError(errors.SecaggError):
+    """The user's training code failed.
+
+    Attributes:
+        place: file, line and function of the user's code, for a log.
+    """
+
+    def __init__(self, detail: str, *, place: str = "") -> None:
+        """Record what happened, and where."""
+        self.place = place
+        super().__init__(detail)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return what an exception of the user's code comes to."""
+        return cls(f"{type(error).__name__}: {error}", place=place_of(error))
+
+
+def place_of(error: BaseException) -> str:
+    """Return where `error` was raised: file, line and function; no values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "unknown"
+    last = frames[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +112,7 @@ def load_function(entry_point: str, folder: Path) -> Callable[..., Any]:
         if error.name is not None and module_name.startswith(error.name):
             raise ConfigError(_no_module(module_name, folder)) from None
         raise ConfigError(_broken(module_name, error)) from error
-    except Exception as error:  # The user's code may raise anything.
+    except (Exception, SystemExit) as error:  # The user's code may raise anything.
         raise ConfigError(_broken(module_name, error)) from error
     found = getattr(module, name, None)
     if not callable(found):
@@ -168,7 +195,7 @@ def _no_function(module_name: str, name: str, found: Mapping[str, Any]) -> str:
     )
 
 
-def _broken(module_name: str, error: Exception) -> str:
+def _broken(module_name: str, error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (
         f"module {module_name!r} does not load: {type(error).__name__}: {error}"

@@ -80,6 +80,7 @@ def hospital(config: Config = None, example: Example = False) -> None:
             log=log,
             observer=_both(logged(log), display.observe if display else None),
             told=display.tell if display else lambda _: None,
+            shown=display.show if display else lambda _: None,
             received=display.received if display else lambda _record, _mean: None,
         )
         with display.shown() if display else contextlib.nullcontext():

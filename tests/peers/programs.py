@@ -72,7 +72,7 @@ identity = "{silo}.identity.json"
 roster = "roster.json"
 consortium_key = "{key}"
 state = "{silo}-state"
-
+{tasks}
 [training]
 trainer = "ward:train"
 framework = "numpy"
@@ -125,9 +125,11 @@ class Programs:
             "min_bits": 8,
             "ready_deadline": 20.0,
             "expected": "",
+            "tasks": "",
             **terms,
         }
         self.reports: list[RoundReport] = []
+        self.shown: list[str] = []
         self.rosters: dict[str, Path] = {}
         self.trainers = dict.fromkeys(HOSPITALS, train)
         if not (folder / "roster.json").exists():
@@ -141,7 +143,7 @@ class Programs:
         path.write_text(text.format(key=self.key, silo=name, **self.terms, **more))
         return load(path)
 
-    async def run(self, silos=HOSPITALS):
+    async def run(self, silos=HOSPITALS, seconds=60):
         """Run the aggregator's rounds with these hospitals; return their tasks."""
         config = self.config("agg", AGGREGATOR, load_aggregator)
         port = asyncio.get_running_loop().create_future()
@@ -156,7 +158,7 @@ class Programs:
                 bound=port.set_result,
             )
             self.store = program.store
-            async with asyncio.timeout(60), self._hospitals(silos, port) as tasks:
+            async with asyncio.timeout(seconds), self._hospitals(silos, port) as tasks:
                 await program.run()
                 return {silo: task.done() for silo, task in tasks.items()}
 
@@ -195,6 +197,7 @@ class Programs:
                 self.trainers[silo],
                 log=log,
                 observer=logged(log),
+                shown=self.shown.append,
             )
             await program.run()
 

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from peers.background import in_thread, until_signalled
+from peers.training import TrainerError
 
 
 async def test_a_function_runs_beside_the_loop() -> None:
@@ -24,6 +25,16 @@ async def test_nothing_can_be_returned() -> None:
 async def test_what_it_raises_is_raised_here() -> None:
     with pytest.raises(ZeroDivisionError):
         await in_thread(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, StopIteration])
+async def test_what_no_task_can_be_given_is_a_trainers_error(raised) -> None:
+    def leave():
+        raise raised("no GPU")
+
+    with pytest.raises(TrainerError, match=f"{raised.__name__}: no GPU") as caught:
+        await asyncio.wait_for(in_thread(leave), 5)
+    assert "in leave" in caught.value.place
 
 
 async def test_a_caller_that_gave_up_is_not_told() -> None:

@@ -158,3 +158,8 @@ def test_a_hospital_sees_whether_its_input_is_in_the_sum(
     display = HospitalDisplay(screen, "bern")
     display.received(record, None)
     assert f"round 7: 1 of 2 inputs are in the sum, {said}" in text_of(screen)
+
+
+def test_what_stays_out_of_the_log_is_printed_as_it_is(screen) -> None:
+    HospitalDisplay(screen, "bern").show("Traceback:\n  x[0]\nKeyError: 'age'\n")
+    assert text_of(screen) == "bern: Traceback:\n  x[0]\nKeyError: 'age'\n"

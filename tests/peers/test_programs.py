@@ -1,15 +1,15 @@
 """peers.hospital and peers.aggregator, run together."""
 
 import dataclasses
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 from peers import enrolment, model_file, records
-from peers.hospital import TrainerError
 from peers.toml_file import ConfigError
-from peers.training import TrainResult
+from peers.training import TrainerError, TrainResult
 from secagg import errors
 from tests.peers.programs import (
     FIRST,
@@ -150,9 +150,49 @@ async def test_a_trainer_that_keeps_failing_ends_its_program_alone(tmp_path) -> 
     done = await programs.run()
     assert done["zug"]
     assert isinstance(programs.ended["zug"], TrainerError)
-    assert "KeyError: 'patients'" in str(programs.ended["zug"])
-    assert "in broken" in programs.named("zug", "trainer_failed")[0]["trace"]
+    assert "KeyError (test_programs.py, line" in str(programs.ended["zug"])
+    assert "patients" not in str(programs.ended["zug"])
+    event = programs.named("zug", "trainer_failed")[0]
+    assert event["error"] == "KeyError"
+    assert "in broken" in event["place"]
     assert all(report.status == "released" for report in programs.reports)
+
+
+async def test_what_a_trainer_said_is_shown_and_not_logged(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1, ready_deadline=0.5)
+
+    def broken(state, info):
+        raise ValueError("patient 4711 has no age")
+
+    programs.trainers["zug"] = broken
+    await programs.run()
+    assert any("patient 4711" in text for text in programs.shown)
+    assert "4711" not in (tmp_path / "zug.log").read_text()
+
+
+async def test_a_trainer_that_exits_ends_its_program_alone(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=4, ready_deadline=0.5)
+
+    def leaving(state, info):
+        sys.exit("no GPU")
+
+    programs.trainers["zug"] = leaving
+    await programs.run()
+    assert isinstance(programs.ended["zug"], TrainerError)
+    assert "last with SystemExit" in str(programs.ended["zug"])
+
+
+async def test_a_hospital_does_not_train_for_a_task_that_is_not_its(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1, tasks='tasks = ["kidney"]')
+    trained = []
+    programs.trainers = dict.fromkeys(
+        HOSPITALS, lambda state, info: trained.append(info) or train(state, info)
+    )
+    with pytest.raises(TimeoutError):
+        await programs.run(seconds=2)
+    assert trained == []
+    (declined,) = programs.named("bern", "task_declined")
+    assert (declined["task"], declined["tasks"]) == ("cardio-1", ["kidney"])
 
 
 async def test_an_input_that_does_not_fit_is_refused_at_home(tmp_path) -> None:
@@ -166,7 +206,8 @@ async def test_an_input_that_does_not_fit_is_refused_at_home(tmp_path) -> None:
 
     programs.trainers["zug"] = diverged
     await programs.run()
-    assert "'w'" in programs.named("zug", "input_refused")[0]["detail"]
+    assert programs.named("zug", "input_refused")
+    assert any("'w'" in text for text in programs.shown)
     assert programs.reports[0].sets["u3"] == list(HOSPITALS[:4])
 
 
@@ -178,7 +219,9 @@ async def test_a_weight_above_the_tasks_is_refused_at_home(tmp_path) -> None:
 
     programs.trainers["zug"] = heavy
     await programs.run()
-    assert "weight 51" in programs.named("zug", "input_refused")[0]["detail"]
+    assert "contribution.py" in programs.named("zug", "input_refused")[0]["place"]
+    assert any("weight 51" in text for text in programs.shown)
+    assert "weight 51" not in (tmp_path / "zug.log").read_text()
     assert programs.reports[0].sets["u3"] == list(HOSPITALS[:4])
 
 

@@ -62,6 +62,7 @@ BROKEN = {
     "import torhc\n": "ModuleNotFoundError",
     "x = 1\ny = x / 0\n": "line 2",
     "def train(:\n": "SyntaxError",
+    "import sys\nsys.exit('no GPU')\n": "SystemExit: no GPU",
 }
 
 

@@ -7,10 +7,12 @@ rounds. All are deterministic from the seed, but for the times.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from secagg import errors
 from secagg.simulation.measure import Report, measure
@@ -25,7 +27,7 @@ def simulate(
     updates: Sequence[ArrayLike],
     *,
     drop: Mapping[str, Collection[int]] | None = None,
-    weights: Sequence[int] | None = None,
+    weights: Sequence[int] | NDArray[np.integer[Any]] | None = None,
     seed: int = 0,
     corruption_bound: int | None = None,
     clip: float | None = None,
@@ -50,20 +52,24 @@ def simulate(
     Raises:
         SessionAborted: too many silos fell silent; names who is missing.
         ReleaseRefused: the checks discarded the sum.
-        InputError: the updates differ in shape, or hold a NaN or an infinity.
+        InputError: there is no update, they differ in shape, or hold a NaN or an
+            infinity; or the weights are not one whole number >= 1 for each.
         ParameterError: a parameter is out of its range.
     """
     arrays = [np.asarray(update, dtype=np.float64) for update in updates]
     shapes = {array.shape for array in arrays}
+    if not arrays:
+        raise errors.InputError("there are no updates: at least three silos need one")
     if len(shapes) != 1:
         raise errors.InputError(f"updates of different shapes: {sorted(shapes)}")
     flat = [array.ravel() for array in arrays]
-    task = _task(flat, weights, corruption_bound=corruption_bound, clip=clip, bits=bits)
+    counts = None if weights is None else _counts(weights, len(flat))
+    task = _task(flat, counts, corruption_bound=corruption_bound, clip=clip, bits=bits)
     simulator = Simulator(silos=len(flat), task=task, seed=seed)
     silos = simulator.silos
     inputs = Inputs(
         updates=dict(zip(silos, flat, strict=True)),
-        weights=dict(zip(silos, weights or [1] * len(flat), strict=True)),
+        weights=dict(zip(silos, counts or [1] * len(flat), strict=True)),
     )
     outcome = simulator.run(inputs, silent=silent_from(drop or {}, silos))
     return outcome.in_shape(arrays[0].shape)
@@ -93,6 +99,21 @@ def _task(
         max_weight=1 if weights is None else max(weights),
         corruption_bound=_corruption(len(flat), corruption_bound),
     )
+
+
+def _counts(weights: Sequence[int] | NDArray[np.integer[Any]], count: int) -> list[int]:
+    """Return the weights as Python's integers, one for each of `count` silos."""
+    try:
+        counts = [operator.index(weight) for weight in weights]
+    except TypeError:
+        raise errors.InputError(
+            f"weights = {weights!r}: whole numbers >= 1 are needed, one for each silo"
+        ) from None
+    if len(counts) != count:
+        raise errors.InputError(f"{len(counts)} weights for {count} updates")
+    if min(counts) < 1:
+        raise errors.InputError(f"the weight {min(counts)} is below 1")
+    return counts
 
 
 def _corruption(count: int, asked: int | None) -> int:

@@ -6,7 +6,7 @@ who can do what; SECURITY.md says what each attempt comes to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from secagg import codec, errors
@@ -97,13 +97,20 @@ AGGREGATOR_MALICE: Mapping[str, tuple[str, Alter]] = {
 }
 
 
-def check_malice(malice: Mapping[PeerId, str], aggregator: PeerId) -> None:
-    """Refuse what a party cannot do.
+def check_malice(
+    malice: Mapping[PeerId, str], silos: Collection[PeerId], aggregator: PeerId
+) -> None:
+    """Refuse what a party cannot do, and parties that there are not.
 
     Raises:
-        ParameterError: with the names it can be asked for.
+        ParameterError: with the names that can be asked for.
     """
     for peer, name in malice.items():
+        if peer not in silos and peer != aggregator:
+            raise errors.ParameterError(
+                f"no party {peer!r} to be dishonest: there are {min(silos)} to"
+                f" {max(silos)}, and {aggregator}"
+            )
         known = [*AGGREGATOR_MALICE] if peer == aggregator else [*SILO_MALICE, GARBAGE]
         if name not in known:
             raise errors.ParameterError(

@@ -20,10 +20,10 @@ A silo that dropped or was away is back in the next round, as a new process woul
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -77,24 +77,69 @@ class Scenario:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise errors.ParameterError(f"{path}: {error}") from None
         rounds = raw.pop("round", [])
-        if not isinstance(rounds, list):
+        if not isinstance(rounds, list) or not all(isinstance(r, dict) for r in rounds):
             raise errors.ParameterError(f"{path}: write rounds as [[round]] tables")
-        scripts = tuple(_built(RoundScript, script, path) for script in rounds)
-        scenario: Scenario = _built(cls, {**raw, "rounds": scripts}, path)
-        return scenario
-
-
-def _built(kind: type, values: Mapping[str, Any], path: Path) -> Any:
-    known = {item.name for item in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise errors.ParameterError(
-            f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}"
+        scripts = tuple(
+            RoundScript(**_checked(script, _ROUND_KEYS, f"{path}, round {number}"))
+            for number, script in enumerate(rounds, start=1)
         )
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise errors.ParameterError(f"{path}: {error}") from None
+        given = _checked(raw, _KEYS, str(path))
+        missing = [name for name in ("silos", "params") if name not in given]
+        if missing:
+            raise errors.ParameterError(f"{path}: the key {missing[0]!r} is missing")
+        return cls(**given, rounds=scripts)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _are_drops(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_are_names, value.values()))
+
+
+def _are_tricks(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, str) for v in value.values())
+
+
+_Kind = tuple[Callable[[Any], bool], str]
+_NUMBER: Final[_Kind] = (_is_number, "a whole number, without quotes")
+_NAMES: Final[_Kind] = (_are_names, 'a list of ids, such as ["silo-003"]')
+_KEYS: Final[Mapping[str, _Kind]] = dict.fromkeys(
+    ("silos", "params", "seed", "bits", "corruption_bound"), _NUMBER
+)
+_ROUND_KEYS: Final[Mapping[str, _Kind]] = {
+    "drop": (_are_drops, 'lists of ids, such as { masked_input = ["silo-002"] }'),
+    "away": _NAMES,
+    "slow": _NAMES,
+    "malice": (_are_tricks, 'tricks by id, such as { silo-005 = "garbage" }'),
+}
+
+
+def _checked(
+    values: Mapping[str, Any], kinds: Mapping[str, _Kind], where: str
+) -> dict[str, Any]:
+    """Return `values`, if each has a known key and is what the key wants.
+
+    Raises:
+        ParameterError: the first that is not.
+    """
+    for name, value in values.items():
+        if name not in kinds:
+            known = ", ".join(sorted(kinds))
+            raise errors.ParameterError(
+                f"{where}: unknown key {name!r}; known: {known}"
+            )
+        fits, wanted = kinds[name]
+        if not fits(value):
+            raise errors.ParameterError(
+                f"{where}: {name} must be {wanted}, not {value!r}"
+            )
+    return dict(values)
 
 
 def play(scenario: Scenario) -> Iterator[Simulated]:
@@ -129,7 +174,7 @@ def _play_round(
         for name, peers in script.drop.items()
     }
     malice = {PeerId(peer): trick for peer, trick in script.malice.items()}
-    check_malice(malice, simulator.aggregator)
+    check_malice(malice, silos, simulator.aggregator)
     present = {peer: u for peer, u in updates.items() if peer not in script.away}
     silent: dict[PeerId, Round] = silent_from(places, silos)
     return simulator.run(

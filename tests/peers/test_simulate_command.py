@@ -66,6 +66,36 @@ def test_a_scenario_prints_a_row_a_round(tmp_path):
     assert "silo-002" not in rows[1]["u0"]
 
 
+MISTAKES = {
+    'silos = "6"\nparams = 10\n': "silos must be a whole number",
+    "silos = true\nparams = 10\n": "silos must be a whole number",
+    "silos = 6\nparams = 1.5\n": "params must be a whole number",
+    "silos = 6\n": "the key 'params' is missing",
+    "silos = 6\nparams = 10\nround = [1]\n": "[[round]]",
+    "silos = 6\nparams = 10\nrounds = 2\n": "unknown key 'rounds'",
+    "silos = 6\nparams = 10\n[[round]]\ndrop = { masked_input = 3 }\n": "round 1: drop",
+    'silos = 6\nparams = 10\n[[round]]\naway = "silo-003"\n': "round 1: away must be",
+    "silos = 6\nparams = 10\n[[round]]\nslow = [3]\n": "round 1: slow must be",
+    "silos = 6\nparams = 10\n[[round]]\nmalice = { silo-003 = 1 }\n": "malice must be",
+    'silos = 6\nparams = 10\n[[round]]\nmalice = { silo-999 = "garbage" }\n': (
+        "no party 'silo-999'"
+    ),
+    'silos = 6\nparams = 10\n[[round]]\nmalice = { silo-003 = "dance" }\n': "garbage",
+    "silos = 6\nparams = 10\n[[round]]\naway = ['silo-999']\n": "no silo 'silo-999'",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_a_mistake_in_a_scenario_is_one_line_and_code_two(tmp_path, text) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    result = run("simulate", "--scenario", str(path))
+    assert result.exit_code == 2
+    assert MISTAKES[text] in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize(
     ("args", "named"),
     [

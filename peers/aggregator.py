@@ -67,7 +67,8 @@ class AggregatorProgram:
             bound: is told the port.
 
         Raises:
-            ConfigError: the model's factory cannot be used.
+            ConfigError: the model's factory cannot be used, or the noise would drown
+                an extra.
             InputError: the model cannot be aggregated; names the tensor.
             StateError: the state directory cannot be used.
         """
@@ -87,7 +88,8 @@ class AggregatorProgram:
             self.store.begin(first_model(config, folder), origin=origin)
         self.store.require_origin(origin)
         self._blob = self.store.read()
-        self._layout = model_file.layout_of(self._blob, config.model.frozen)
+        layout = model_file.layout_of(self._blob, config.model.frozen)
+        self._layout, self._task = layout, task_of(config, layout)
 
     async def run(self) -> None:
         """Run rounds until the task's are done or its budget is spent.
@@ -121,7 +123,7 @@ class AggregatorProgram:
             listen.port,
             identity=self._member.identity,
             roster=self._member.roster,
-            task=task_of(config, self._layout),
+            task=self._task,
             state=config.state,
             ssl=site_context(config.tls, server=True),
             without_tls=listen.without_tls,

@@ -238,6 +238,16 @@ class AggregatorConfig(Member):
     privacy: Privacy | None = None
     model: Model = Field(description="the table [model]: path or factory")
 
+    @model_validator(mode="after")
+    def _meaningful(self) -> Self:
+        if self.privacy is not None and self.task.weighting == "weighted":
+            raise ValueError(
+                "noise that hides a hospital hides the sum of the weights as well, and"
+                ' the mean with it: with [privacy] write weighting = "uniform" in'
+                " [task], without max_weight"
+            )
+        return self
+
 
 class Training(Section):
     """The hospital's own training code."""

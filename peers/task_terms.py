@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from peers import model_file, spending
 from peers.config import AggregatorConfig, TaskTerms
@@ -13,7 +14,12 @@ from peers.toml_file import ConfigError
 from peers.training import load_function
 from secagg import Budget, Extra, NoiseTerms, Task
 from secagg.names import PeerId
+from secagg.quantize import Scale
+from secagg.sensitivity import Adjacency, sensitivity_squared
 from secagg.tensors import Layout
+
+NOISE_SHARE: Final = 0.1
+"""The noise's sigma on an extra, as a share of the widest sum that min_members give."""
 
 
 def task_of(config: AggregatorConfig, layout: Layout) -> Task:
@@ -22,6 +28,10 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
     Args:
         config: the checked configuration.
         layout: of the global model.
+
+    Raises:
+        ConfigError: the noise would drown an extra; gives the numbers.
+        ParameterError: a term is out of its range.
     """
     terms, privacy = config.task, config.privacy
     noise = None
@@ -32,7 +42,7 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
             adjacency=privacy.adjacency,
             delta=privacy.delta,
         )
-    return Task(
+    task = Task(
         task_id=terms.id,
         length=layout.size,
         clip=terms.clip,
@@ -46,6 +56,37 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
         dp=noise,
         durations=terms.durations.milliseconds,
     )
+    _check_extras(task, noise, terms.min_members)
+    return task
+
+
+def _check_extras(task: Task, noise: NoiseTerms | None, least: int) -> None:
+    """Refuse extras whose sums the noise would drown: all coordinates get the same."""
+    if noise is None or not task.extras:
+        return
+    sigma = _sigma(task, noise)
+    for extra in task.extras:
+        widest = least * (extra.high - extra.low)
+        if sigma > NOISE_SHARE * widest:
+            raise ConfigError(
+                f"[[task.extras]] {extra.name}: the noise of [privacy] has sigma ="
+                f" {sigma:.3g} on every number, and the sum of {least} hospitals spans"
+                f" {widest}: more than a tenth of it would be noise: take the extra"
+                " out of the task"
+            )
+
+
+def _sigma(task: Task, noise: NoiseTerms) -> float:
+    """Return the standard deviation of the noise, in units of the sum (spec 10-2)."""
+    scale = Scale(
+        bits=task.bits,
+        clip=task.clip,
+        coordinate_range=task.coordinate_range or task.clip,
+        length=task.length,
+    )
+    ranges = [extra.high - extra.low for extra in task.extras]
+    squared = sensitivity_squared(scale.delta_int, ranges, Adjacency(noise.adjacency))
+    return noise.noise_multiplier * math.sqrt(squared)
 
 
 def _extras(terms: TaskTerms) -> tuple[Extra, ...]:

@@ -177,6 +177,17 @@ MISTAKES = {
         ("agg", ("masked_input = 2.5", "masked_input = -2.5")),
         ["line 15: task.durations.masked_input: must be greater than 0"],
     ),
+    "noise on a weighted mean": (
+        (
+            "agg",
+            (
+                "[model]",
+                "[privacy]\nnoise_multiplier = 2.0\nepsilon = 8.0\ndelta = 1e-5\n"
+                "[model]",
+            ),
+        ),
+        ["agg.toml: ", "sum of the weights", 'weighting = "uniform"'],
+    ),
     "a list where a table belongs": (
         ("hospital", ('state = "state"', 'state = "state"\nlog = [1]')),
         ["line 7: log: must be a table, not a list"],

@@ -13,6 +13,10 @@ from secagg.messages import Fetch
 from secagg.vector import BlobFrame
 
 
+class NoBlobError(errors.LocalProtocolError):
+    """The aggregator does not have the blob, or does not keep it any more."""
+
+
 class Fetching:
     """One blob on its way in."""
 

@@ -9,7 +9,7 @@ import asyncio
 
 from secagg import errors
 from secagg.drivers.progress import Observer
-from secagg.drivers.silo.fetching import Fetching
+from secagg.drivers.silo.fetching import Fetching, NoBlobError
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.lobby import Door, lobby_seal
 from secagg.messages import Catchup, History, Message
@@ -53,7 +53,8 @@ class Inquiries:
         """Return the blob of this SHA-256.
 
         Raises:
-            LocalProtocolError: a fetch is running, or the aggregator has no such blob.
+            LocalProtocolError: a fetch is running; NoBlobError: the aggregator has no
+                such blob.
             RemoteProtocolError: other bytes came (rule 4.8-2).
         """
         if self._fetching is not None:
@@ -69,7 +70,7 @@ class Inquiries:
         """Note why a connection ended; a blob that is not there is not asked again."""
         if self._fetching is not None and reason.startswith("no blob"):
             self._fetching.fail(
-                errors.LocalProtocolError(
+                NoBlobError(
                     f"the aggregator has {reason}; it keeps those of the last rounds"
                 )
             )

@@ -9,8 +9,8 @@ and must not say it on the next connection (rules 4.1-8, 4.1-9).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, assert_never
 
 from secagg import errors, events
@@ -19,6 +19,7 @@ from secagg.contribution import Contribution, contribution
 from secagg.drivers import progress
 from secagg.drivers.outcome import Attempt
 from secagg.drivers.progress import Observer
+from secagg.drivers.silo.inputs import Input
 from secagg.drivers.silo.keeper import Keeper
 from secagg.drivers.silo.upload import Upload, Uploader
 from secagg.drivers.wire.connection import Connection
@@ -26,20 +27,10 @@ from secagg.engine import MaskEngine
 from secagg.entropy import Entropy
 from secagg.messages import Ready, RoundOpen
 from secagg.names import SessionId
-from secagg.norm import FloatArray
 from secagg.params import Parameters
 
 _AFTER_UPLOAD: Final = "MaskedInput"
 """What may only be said, or said again, once every chunk is on its way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """What a silo puts in: the update, its weight and the declared extras."""
-
-    update: FloatArray = field(repr=False)
-    weight: int
-    extras: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +129,10 @@ class Participation:
         if next_chunk is not None:
             self._uploader.resume(connection, next_chunk)
 
-    def paused(self) -> None:
-        """The connection is gone."""
+    def paused(self) -> str:
+        """The connection is gone; return what to check if uploads keep being cut."""
         self._connection = None
-        self._uploader.pause()
+        return self._uploader.cut()
 
     def missed(self, reason: str) -> None:
         """The aggregator said that the round is over for this silo."""

@@ -18,10 +18,13 @@ from secagg.client import Client
 from secagg.drivers import progress
 from secagg.drivers.outcome import RoundRecord, mean_of
 from secagg.drivers.progress import Observer
+from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
+from secagg.drivers.silo.fetching import NoBlobError
 from secagg.drivers.silo.guard import Guard
+from secagg.drivers.silo.inputs import Input, integer
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.silo.keeper import Keeper
-from secagg.drivers.silo.participation import Input, Means, Participation
+from secagg.drivers.silo.participation import Means, Participation
 from secagg.drivers.silo.store import ClientStore
 from secagg.drivers.silo.uplink import Calls, Uplink
 from secagg.drivers.wire import lobby
@@ -84,14 +87,13 @@ class Silo:
                 entered=self._entered,
                 handle=self._handle,
                 left=self._left,
+                urgent=self._urgent,
             ),
             observer=observer,
         )
         self._guard = Guard()
         self._connection: Connection | None = None
-        self._round: RoundOpen | None = None
-        self._taken = 0
-        self._claimed: RoundOpen | None = None
+        self._agenda = Agenda()
         self._participation: Participation | None = None
         self._inquiries = Inquiries(door, aggregator, observer)
 
@@ -106,11 +108,9 @@ class Silo:
         Raises:
             ConnectionRefused: the connection cannot be made; the message says why.
         """
-        while self._round is None or self._round.round_no <= self._taken:
+        while (opened := self._agenda.take_up()) is None:
             await self._guard.change()
-        self._claimed = self._round
-        self._taken = self._round.round_no
-        return self._round
+        return opened
 
     async def contribute(
         self,
@@ -138,17 +138,25 @@ class Silo:
 
         Raises:
             InputError: the update, weight or extras cannot be used; nothing was sent.
-            RoundMissed: the round went on without this silo.
+            StateError: what must not be forgotten could not be made durable; nothing
+                that depends on it was sent (rules 4.1-8, 4.1-9).
+            RoundMissed: the round went on without this silo, or its mean is not kept
+                any more.
             SessionAborted: the round ended without a sum.
             ReleaseRefused: the sum was discarded; `last_round` has the verdicts.
             ConnectionRefused: the connection cannot be made.
         """
         if self._participation is not None:
             raise errors.LocalProtocolError("a contribution is running: await it first")
+        w_u = integer("the weight", weight)
+        values = {
+            name: integer(f"extra {name!r}", value)
+            for name, value in (extras or {}).items()
+        }
         used = tensors.Layout.of(update, ()) if layout is None else layout
         flat = await asyncio.to_thread(tensors.flatten, update, used)
         await asyncio.to_thread(l2_norm, flat)
-        given = Input(update=flat, weight=weight, extras=dict(extras or {}))
+        given = Input(update=flat, weight=w_u, extras=values)
         completed, params = await self._take_part(given)
         blob, width = await self._released(completed)
         total = vector.released_sum(blob, width, params.m)
@@ -195,12 +203,21 @@ class Silo:
     # --- a round ----------------------------------------------------------------
 
     async def _take_part(self, given: Input) -> tuple[events.Completed, Parameters]:
-        opened = self._claimed or await self.next_round()
-        self._claimed = None
-        if self._round is not None and self._round.round_no > opened.round_no:
+        opened = self._agenda.claimed or await self.next_round()
+        try:
+            return await self._join(opened, given)
+        finally:
+            self._agenda.claimed = None
+
+    async def _join(
+        self, opened: RoundOpen, given: Input
+    ) -> tuple[events.Completed, Parameters]:
+        now = self._agenda.opened
+        if now is not None and is_over(opened, now):
             raise errors.RoundMissed(
-                f"round {opened.round_no} is over, round {self._round.round_no} is"
-                " open: fetch its model and train again"
+                f"round {opened.round_no} of task {opened.task_id} is over, round"
+                f" {now.round_no} of task {now.task_id} is open: fetch its model and"
+                " train again"
             )
         await self._catch_up(opened)
         participation = Participation(opened, given, self._means(opened))
@@ -245,7 +262,15 @@ class Silo:
                 if not one.passed
             )
             raise errors.ReleaseRefused(f"the sum was discarded by {said}")
-        return await self.fetch(reference.hash, reference.size), reference.width
+        try:
+            blob = await self.fetch(reference.hash, reference.size)
+        except NoBlobError:
+            number = completed.manifest.round_no
+            raise errors.RoundMissed(
+                f"the mean of round {number} is not kept by the aggregator any more:"
+                " fetch the model of the next round, which holds it, and go on there"
+            ) from None
+        return blob, reference.width
 
     async def _catch_up(self, opened: RoundOpen) -> None:
         """Walk the links this silo missed, up to the round's (rule 4.8-4)."""
@@ -269,12 +294,16 @@ class Silo:
             self._participation.resume(connection, welcome.next_chunk)
         self._guard.changed()
 
-    def _left(self, reason: str) -> None:
+    def _left(self, reason: str) -> str:
         self._connection = None
         self._inquiries.connected(None)
         self._inquiries.refused(reason)
-        if self._participation is not None:
-            self._participation.paused()
+        advice = "" if self._participation is None else self._participation.paused()
+        return reason or advice
+
+    def _urgent(self) -> bool:
+        """Whether a round was taken up that has not ended."""
+        return self._participation is not None or self._agenda.claimed is not None
 
     async def _handle(self, connection: Connection, frame: Frame) -> None:
         match frame:
@@ -306,12 +335,13 @@ class Silo:
         match message:
             case msg.RoundOpen():
                 self._observer(progress.RoundOpened(round=message))
-                self._round = message
+                self._agenda.opened = message
                 self._guard.changed()
-                if part is not None and message.round_no > part.round.round_no:
-                    part.missed(f"round {message.round_no} is open by now")
+                if part is not None and is_over(part.round, message):
+                    opened = f"round {message.round_no} of task {message.task_id}"
+                    part.missed(f"{opened} is open by now")
             case msg.Missed():
-                if part is not None and message.round_no >= part.round.round_no:
+                if part is not None and is_missed(part.round, message):
                     part.missed(message.reason)
             case msg.History():
                 self._inquiries.take_history(message)
@@ -322,10 +352,8 @@ class Silo:
     def _say_ready(self, connection: Connection, ready: msg.Ready) -> None:
         connection.post(lobby.lobby_seal(ready, door=self._door, connection=connection))
 
-    # --- waiting ----------------------------------------------------------------
-
     def _size_of(self, digest: bytes) -> int:
-        opened = self._claimed or self._round
+        opened = self._agenda.claimed or self._agenda.opened
         if opened is None or opened.model_hash != digest:
             raise errors.LocalProtocolError(
                 f"{digest.hex()[:16]} is not the open round's model: give its size"

@@ -1,6 +1,8 @@
 """The uplink: a silo's connection to its aggregator, made again whenever it is lost.
 
-Back-off doubles to a minute, with jitter so that a consortium does not return in step.
+Back-off doubles to a minute, with jitter so that a consortium does not return in step,
+and to three seconds while a round waits for this silo: its deadlines go on. A
+connection counts as made again only once it has lasted.
 What a person has to mend (another roster, an unknown identity, a certificate) is not
 tried for ever: it is raised at once.
 """
@@ -24,6 +26,11 @@ from secagg.vector import Frame
 
 FIRST_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 60.0
+MOST_SECONDS_IN_A_ROUND: Final = 3.0
+"""A phase gives ten seconds and more: a silo whose line is back is back within it."""
+
+LASTING_SECONDS: Final = 30.0
+"""What a connection has to last before its end is met without back-off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +41,15 @@ class Calls:
         standing: where the silo stands in a session, for Hello.
         entered: a connection was proved; resume on it.
         handle: a frame came on it.
-        left: it is gone, and why.
+        left: it is gone, and why; returns what to tell an operator of it.
+        urgent: whether a round waits for this silo.
     """
 
     standing: Callable[[], Standing]
     entered: Callable[[Connection, Welcome], None]
     handle: Callable[[Connection, Frame], Awaitable[None]]
-    left: Callable[[str], None]
+    left: Callable[[str], str]
+    urgent: Callable[[], bool]
 
 
 class Uplink:
@@ -83,19 +92,26 @@ class Uplink:
             if entered is None:
                 continue
             connection, welcome = entered
-            self._failures = 0
             self._said = ""
-            self._observer(progress.Connected(peer=connection.peer))
-            self._calls.entered(connection, welcome)
-            reason = ""
-            try:
-                reason = await self._serve(connection)
-            finally:
-                self._calls.left(reason)
-                await connection.close()
+            began = self._door.clock.seconds()
+            reason = await self._live(connection, welcome)
+            if self._door.clock.seconds() - began >= LASTING_SECONDS:
+                self._failures = 0
             gone = progress.Disconnected(peer=connection.peer, reason=reason)
             self._observer(gone)
             await self._pause()
+
+    async def _live(self, connection: Connection, welcome: Welcome) -> str:
+        """Serve a proved connection to its end, and return what to say of that."""
+        self._observer(progress.Connected(peer=connection.peer))
+        self._calls.entered(connection, welcome)
+        reason = ""
+        try:
+            reason = await self._serve(connection)
+        finally:
+            reason = self._calls.left(reason)
+            await connection.close()
+        return reason
 
     async def _enter(self) -> tuple[Connection, Welcome] | None:
         """Make and prove a connection; after a failure, pause and return None."""
@@ -150,7 +166,8 @@ class Uplink:
         await self._door.clock.pause(delay)
 
     def _delay(self) -> float:
-        """Return 0.5 s doubled with each failure, to a minute, times 0.5 to 1."""
-        most = min(MOST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
+        """Return 0.5 s doubled with each failure, to a limit, times 0.5 to 1."""
+        limit = MOST_SECONDS_IN_A_ROUND if self._calls.urgent() else MOST_SECONDS
+        most = min(limit, FIRST_SECONDS * 2.0 ** min(self._failures, 16))
         draw = int.from_bytes(self._door.entropy.draw("backoff", 4), "little")
         return most * (0.5 + draw / 2.0**33)

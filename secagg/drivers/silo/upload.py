@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from secagg.contribution import Contribution
 from secagg.drivers import progress
@@ -21,6 +22,9 @@ from secagg.engine import MaskEngine
 from secagg.events import MaskVector
 from secagg.masked_chunks import chunks_of, masked_chunk
 from secagg.vector import RootBuilder, chunk_frame
+
+_CUTS_BY_CHANCE: Final = 2
+"""As many cuts of one upload are no chance any more."""
 
 
 class Upload:
@@ -49,6 +53,11 @@ class Upload:
         self._builder = RootBuilder(masks.sid)
         # A cancelled run leaves its thread to finish a chunk; the next run waits.
         self._making = threading.Lock()
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of the largest frame that carries a chunk."""
+        return len(chunk_frame(self._masks.sid, 0, b"")) + self._chunks.size_bytes(0)
 
     async def run(self, connection: Connection, start: int) -> bytes:
         """Send the chunks from `start` on, and return the root over all of them.
@@ -117,6 +126,8 @@ class Uploader:
         self._failed = failed
         self._upload: Upload | None = None
         self._running: asyncio.Task[None] | None = None
+        self._sent = False
+        self._cuts = 0
 
     @property
     def active(self) -> bool:
@@ -126,6 +137,7 @@ class Uploader:
     def begin(self, upload: Upload, connection: Connection | None) -> None:
         """Start an upload; without a connection it waits for `resume`."""
         self._upload = upload
+        self._cuts = 0
         if connection is not None:
             self.resume(connection, 0)
 
@@ -133,6 +145,7 @@ class Uploader:
         """Go on from the first chunk that the aggregator lacks."""
         self.pause()
         if self._upload is not None:
+            self._sent = False
             work = self._run(self._upload, connection, start)
             self._running = asyncio.create_task(work)
 
@@ -141,6 +154,25 @@ class Uploader:
         if self._running is not None:
             self._running.cancel()
             self._running = None
+
+    def cut(self) -> str:
+        """Stop sending because the connection is gone.
+
+        Returns:
+            What an operator may check, from the second cut of one upload on.
+        """
+        upload, running = self._upload, self._running
+        self.pause()
+        if upload is None or running is None or self._sent:
+            return ""
+        self._cuts += 1
+        if self._cuts < _CUTS_BY_CHANCE:
+            return ""
+        return (
+            f"cut {self._cuts} times during one upload: a firewall or proxy may limit"
+            " the size of messages or how long they take; let websocket frames of"
+            f" {upload.frame_bytes} bytes to the aggregator through"
+        )
 
     def leave(self) -> None:
         """Forget the upload: its session or its phase is over."""
@@ -151,6 +183,7 @@ class Uploader:
         try:
             root = await upload.run(connection, start)
             if upload is self._upload:
+                self._sent = True
                 self._uploaded(root)
         except ConnectionLost:
             return  # The next connection goes on with it.

@@ -7,8 +7,9 @@ from secagg import errors, events
 from secagg.client import Client
 from secagg.consortium import Consortium, open_session
 from secagg.drivers import progress
+from secagg.drivers.silo.inputs import Input
 from secagg.drivers.silo.keeper import Keeper
-from secagg.drivers.silo.participation import Input, Means, Participation
+from secagg.drivers.silo.participation import Means, Participation
 from secagg.drivers.silo.store import MemoryStore
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection

@@ -1,15 +1,19 @@
 import asyncio
+import contextlib
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 from secagg import errors
-from secagg.drivers.progress import RoundOpened
+from secagg.drivers.progress import Progress, RoundOpened
+from secagg.drivers.silo.fetching import NoBlobError
 from secagg.drivers.silo.store import SqliteStore
 from secagg.messages import Extra
+from secagg.task import Task
 from tests.drivers.fake_clock import until
-from tests.drivers.world import World, reached, record_of
+from tests.drivers.world import World, is_mean_of, reached, record_of
 
 
 async def test_the_mean_comes_back_in_the_form_that_went_in() -> None:
@@ -89,10 +93,105 @@ async def test_an_update_of_an_older_round_is_not_carried_over() -> None:
         await reached(
             seen, lambda e: isinstance(e, RoundOpened) and e.round.round_no == 3
         )
-        with pytest.raises(errors.RoundMissed, match="round 3 is open"):
+        with pytest.raises(errors.RoundMissed, match="round 3 of task demo is open"):
             await silos[slow].contribute(world.update(slow))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def other_task(world: World) -> Task:
+    return dataclasses.replace(world.task, task_id="other")
+
+
+async def test_hospitals_that_stay_up_join_a_new_task() -> None:
+    """Its rounds count from 1 again, whatever the last task came to."""
+    world = World(4, "memory")
+    async with contextlib.AsyncExitStack() as stack:
+        async with world.serve() as aggregator:
+            silos = await stack.enter_async_context(world.silos())
+            for _ in range(2):
+                await world.round(aggregator, silos)
+        async with world.serve(task=other_task(world)) as aggregator:
+            outcome, means = await world.round(aggregator, silos)
+            assert outcome.round_no == 1
+            assert is_mean_of(outcome, means[world.peers[0]])
+
+
+async def test_an_update_of_an_older_task_is_not_carried_over() -> None:
+    world = World(4, "memory")
+    peer = world.peers[0]
+    async with contextlib.AsyncExitStack() as stack:
+        async with world.serve() as aggregator:
+            silo = await stack.enter_async_context(world.silo(peer))
+            running = asyncio.create_task(aggregator.run_round())
+            await silo.next_round()
+            await cancelled(running)
+        async with world.serve(task=other_task(world)) as aggregator:
+            running = asyncio.create_task(aggregator.run_round())
+            await reached(world.silo_events[peer], announces_the_other_task)
+            with pytest.raises(errors.RoundMissed, match="1 of task other is open"):
+                await silo.contribute(world.update(peer))
+            await cancelled(running)
+
+
+async def cancelled(running: asyncio.Task[Any]) -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def announces_the_other_task(event: Progress) -> bool:
+    return isinstance(event, RoundOpened) and event.round.task_id == "other"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [({"weight": 2.0}, "the weight"), ({"extras": {"loss": 0.5}}, "extra 'loss'")],
+)
+async def test_a_float_where_an_integer_belongs_costs_no_more_than_the_call(
+    given, named
+) -> None:
+    loss = Extra(name="loss", low=0, high=10)
+    world = World(4, "memory", weighting="weighted", max_weight=5, extras=(loss,))
+    async with world.serve() as aggregator, world.silos() as silos:
+        running = asyncio.create_task(aggregator.run_round())
+        with pytest.raises(errors.InputError, match=f"{named} is a float"):
+            await silos[world.peers[0]].contribute(
+                world.update(world.peers[0]), **given
+            )
+        work = [
+            silos[u].contribute(world.update(u), weight=1, extras={"loss": 1})
+            for u in world.peers
+        ]
+        await asyncio.gather(*work)
+        assert (await running).sets["u3"] == tuple(world.peers)
+
+
+async def test_a_mean_that_is_not_kept_any_more_is_a_missed_round(monkeypatch) -> None:
+    world = World(4, "memory")
+    peer = world.peers[0]
+
+    async def gone(digest, size) -> bytes:
+        raise NoBlobError("the aggregator has no blob")
+
+    async with world.serve() as aggregator, world.silos() as silos:
+        monkeypatch.setattr(silos[peer]._inquiries, "fetch", gone)
+        _, ends = await world.round(aggregator, silos)
+        assert isinstance(ends[peer], errors.RoundMissed)
+        assert "fetch the model of the next round" in str(ends[peer])
+        assert record_of(silos[peer]).included
+
+
+async def test_the_line_is_urgent_from_taking_a_round_up_to_its_end() -> None:
+    world = World(4, "memory")
+    async with world.serve() as aggregator, world.silos() as silos:
+        silo = silos[world.peers[0]]
+        assert not silo._urgent()
+        running = asyncio.create_task(aggregator.run_round())
+        await silo.next_round()
+        assert silo._urgent()
+        work = [world.contribute(silos[u], u) for u in world.peers]
+        await asyncio.gather(running, *work)
+        assert not silo._urgent()
 
 
 async def test_one_contribution_at_a_time() -> None:

@@ -40,6 +40,7 @@ class Site:
         self.ends: list[memory.MemoryTransport] = []
         self.left: list[str] = []
         self.standing = Standing()
+        self.urgent = False
         self._failures = failures
         self.uplink = Uplink(
             dial=self._dial,
@@ -49,7 +50,8 @@ class Site:
                 standing=lambda: self.standing,
                 entered=lambda connection, welcome: None,
                 handle=self._handle,
-                left=self.left.append,
+                left=self._left,
+                urgent=lambda: self.urgent,
             ),
             observer=self.events.append,
         )
@@ -69,6 +71,10 @@ class Site:
         near, far = memory.pair()
         self.ends.append(far)
         return near
+
+    def _left(self, reason: str) -> str:
+        self.left.append(reason)
+        return reason or "look at the cable"
 
     async def _handle(self, connection, frame) -> None:
         del connection, frame
@@ -125,13 +131,48 @@ async def test_the_same_failure_is_said_once() -> None:
     await stopped(running)
 
 
-async def test_after_a_connection_back_off_begins_anew() -> None:
+async def test_after_a_connection_that_lasted_back_off_begins_anew() -> None:
     site = Site(failures=8)
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    site.clock.time_ms += 30_000
+    await far.cut()
+    await site.admitted(2)
+    assert site.clock.pauses[-1] <= FIRST_SECONDS
+    await stopped(running)
+
+
+async def test_connections_that_do_not_last_are_dialled_ever_more_slowly() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    for k in range(6):
+        far, _ = await site.admitted(k + 1)
+        site.clock.time_ms += 29_999
+        await far.cut()
+    await site.admitted(7)
+    for k, pause in enumerate(site.clock.pauses):
+        assert FIRST_SECONDS * 2**k / 2 <= pause <= FIRST_SECONDS * 2**k
+    await stopped(running)
+
+
+async def test_while_a_round_waits_back_off_ends_at_three_seconds() -> None:
+    site = Site(failures=12)
+    site.urgent = True
+    running = asyncio.create_task(site.uplink.run())
+    await site.admitted(1)
+    assert 1.5 <= max(site.clock.pauses) <= 3
+    assert min(site.clock.pauses[3:]) >= 1.5
+    await stopped(running)
+
+
+async def test_an_observer_is_told_what_may_be_done_about_a_cut() -> None:
+    site = Site()
     running = asyncio.create_task(site.uplink.run())
     far, _ = await site.admitted(1)
     await far.cut()
     await site.admitted(2)
-    assert site.clock.pauses[-1] <= FIRST_SECONDS
+    (gone,) = [e for e in site.events if isinstance(e, progress.Disconnected)]
+    assert gone.reason == "look at the cable"
     await stopped(running)
 
 

@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from secagg import errors, vector
+from secagg import errors
 from secagg.consortium import Consortium
 from secagg.contribution import contribution
 from secagg.crypto.prg import Tag
@@ -18,7 +18,7 @@ from secagg.masked_chunks import chunks_of
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.task import Task
-from secagg.vector import ChunkFrame, RootBuilder, parse_frame
+from secagg.vector import ChunkFrame, RootBuilder, chunk_frame, parse_frame
 from tests.drivers.fake_clock import until
 
 CONSORTIUM = Consortium.of(4, b"upload")
@@ -170,6 +170,37 @@ async def test_what_ends_an_upload_is_told_unless_a_connection_was_lost(where) -
     assert where == "engine" or ends == [error]
 
 
+async def test_the_second_cut_of_one_upload_says_what_to_check() -> None:
+    uploader = Uploader(unexpected, unexpected)
+    uploader.begin(upload(), None)
+    said: list[str] = []
+    sizes: list[int] = []
+    for _ in range(3):
+        line = Line()
+        uploader.resume(line.connection, 0)
+        sizes.append(len(chunk_frame(SID, 0, (await line.chunk()).chunk)))
+        await line.fall()
+        said.append(uploader.cut())
+    assert said[0] == ""
+    assert f"websocket frames of {sizes[0]} bytes" in said[1]
+    assert "cut 3 times" in said[2]
+
+
+async def test_a_cut_between_uploads_or_after_one_counts_for_nothing() -> None:
+    roots: list[bytes] = []
+    uploader = Uploader(roots.append, unexpected)
+    for _ in range(3):
+        line = Line()
+        assert uploader.cut() == ""
+        uploader.begin(upload(), line.connection)
+        for _ in range(4):
+            await line.chunk()
+        await until(lambda: len(roots) == 1)
+        roots.clear()
+        await line.fall()
+        assert uploader.cut() == ""
+
+
 async def test_a_lost_connection_is_no_failure_of_an_upload() -> None:
     ends: list[Exception] = []
     line = Line()
@@ -183,5 +214,5 @@ async def test_a_lost_connection_is_no_failure_of_an_upload() -> None:
 
 
 def test_a_chunk_frame_is_read_as_it_was_written() -> None:
-    frame = vector.chunk_frame(SID, 1, b"chunk")
+    frame = chunk_frame(SID, 1, b"chunk")
     assert parse_frame(frame) == ChunkFrame(SID, 1, b"chunk")

@@ -1,0 +1,44 @@
+"""Agenda: which round is open, and which ones a silo has taken up (spec 8).
+
+Rounds are numbered within their task, and a task's first round is 1: a number alone
+says nothing, so all that is compared here is compared within one task. An aggregator
+has one round open at a time.
+"""
+
+from __future__ import annotations
+
+from secagg.messages import Missed, RoundOpen
+
+
+class Agenda:
+    """The rounds as one silo sees them.
+
+    Attributes:
+        opened: the round that was announced last.
+        claimed: the round that was taken up and has no contribution yet.
+    """
+
+    def __init__(self) -> None:
+        """Start without any round."""
+        self.opened: RoundOpen | None = None
+        self.claimed: RoundOpen | None = None
+        self._taken: dict[str, int] = {}
+
+    def take_up(self) -> RoundOpen | None:
+        """Take up the open round; None if there is none that is new."""
+        opened = self.opened
+        if opened is None or opened.round_no <= self._taken.get(opened.task_id, 0):
+            return None
+        self._taken[opened.task_id] = opened.round_no
+        self.claimed = opened
+        return opened
+
+
+def is_over(ours: RoundOpen, now: RoundOpen) -> bool:
+    """Return whether `ours` is over once `now` is open."""
+    return now.task_id != ours.task_id or now.round_no > ours.round_no
+
+
+def is_missed(ours: RoundOpen, missed: Missed) -> bool:
+    """Return whether `missed` ends our round, not only one before it."""
+    return missed.task_id != ours.task_id or missed.round_no >= ours.round_no

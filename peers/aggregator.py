@@ -80,6 +80,7 @@ class AggregatorProgram:
         self._reported = reported
         self._bound = bound
         self._failures = 0
+        self._account: spending.Account | None = None
         self.store = ModelStore(
             config.state / "model", task=config.task.id, keep=config.model.keep
         )
@@ -102,6 +103,7 @@ class AggregatorProgram:
             StateError: the state directory cannot be used.
         """
         terms = self._config.task
+        self._account = self._opened_account()
         async with contextlib.AsyncExitStack() as stack:
             aggregator = await self._serving(stack)
             self._log.info("listening", port=aggregator.port)
@@ -110,10 +112,18 @@ class AggregatorProgram:
             if aggregator.last_outcome is not None:
                 self._settle(aggregator, aggregator.last_outcome)
             while self.store.mark.completed < terms.rounds:
-                self._check_budget()
+                self._check_budget(aggregator)
                 await self._round(aggregator)
             self._log.info("task_done", rounds=self.store.mark.completed)
             await asyncio.sleep(terms.linger)
+
+    def _opened_account(self) -> spending.Account | None:
+        """Return what the ledger has, before the library takes hold of it."""
+        config = self._config
+        if config.privacy is None:
+            return None
+        charges = spending.charges_of(config.state, config.task.id)
+        return spending.Account(config.privacy, charges)
 
     async def _serving(self, stack: contextlib.AsyncExitStack) -> Aggregator:
         """Bind the address, until `stack` ends."""
@@ -160,6 +170,8 @@ class AggregatorProgram:
 
     def _settle(self, aggregator: Aggregator, outcome: RoundOutcome) -> None:
         """Move to the model after a round, and report the round, once."""
+        if self._account is not None and outcome.released:
+            self._account.note(outcome.sid)
         if outcome.round_no <= self.store.mark.round_no:
             return
         after = outcome.result.next_model_hash
@@ -214,19 +226,10 @@ class AggregatorProgram:
         self._log.debug("next_model", model=short(digest))
         return blob
 
-    def _check_budget(self) -> None:
-        """Stop before a round whose release the budget would refuse."""
-        terms = self._config.privacy
-        if terms is None:
-            return
-        done = self.store.mark.completed
-        paid = spending.affordable(
-            terms.noise_multiplier, terms.epsilon, terms.delta, done + 1
-        )
-        if paid <= done:
-            raise errors.ReleaseRefused(
-                f"the privacy budget epsilon = {terms.epsilon:g} at delta ="
-                f" {terms.delta:g} pays for {paid} rounds with noise multiplier"
-                f" {terms.noise_multiplier:g}, and {done} are done: stop here, or begin"
-                " a new task with more noise or a budget its members agree to"
-            )
+    def _check_budget(self, aggregator: Aggregator) -> None:
+        """Stop before a round whose release the ledger would refuse.
+
+        A round that a restart found open goes on: its release may be charged already.
+        """
+        if self._account is not None and aggregator.open_round is None:
+            self._account.require_next()

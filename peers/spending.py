@@ -1,17 +1,101 @@
-"""How many rounds a privacy budget pays for, and the noise that a budget asks for."""
+"""What a task has spent of its privacy budget, and the noise that a budget asks for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
-from secagg.errors import ParameterError
+from peers.config import Privacy
+from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.state import LEDGER_NAME
+from secagg.errors import ParameterError, ReleaseRefused
 from secagg.privacy.accountant import Accountant
+from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.sensitivity import Adjacency
 
 MECHANISM: Final = "discrete-gaussian"
 
 _MOST_NOISE: Final = 1e6
+
+
+class Account:
+    """The releases of one task: those of the ledger, and those made since."""
+
+    def __init__(self, terms: Privacy, charges: Iterable[Charge] = ()) -> None:
+        """Take up the task's charges.
+
+        Args:
+            terms: noise and budget.
+            charges: of this task, as the ledger has them.
+
+        Raises:
+            ParameterError: they cannot be accounted for under these terms.
+        """
+        self._terms = terms
+        self._accountant = Accountant()
+        self._sessions: set[bytes] = set()
+        for charge in charges:
+            self._sessions.add(charge.session_id)
+            self._accountant.compose(charge.event)
+
+    @property
+    def releases(self) -> int:
+        """How many were charged."""
+        return len(self._sessions)
+
+    def note(self, session_id: bytes) -> None:
+        """Take up a release of this run, once."""
+        if session_id not in self._sessions:
+            self._sessions.add(session_id)
+            self._accountant.compose(self._next)
+
+    def require_next(self) -> None:
+        """Refuse to begin a round whose release the ledger would refuse.
+
+        Raises:
+            ReleaseRefused: it would exceed the budget; gives the numbers.
+        """
+        terms = self._terms
+        after = self._accountant.epsilon_after(self._next, terms.delta)
+        if after <= terms.epsilon:
+            return
+        raise ReleaseRefused(
+            f"{self.releases} releases have spent epsilon ="
+            f" {self._accountant.epsilon(terms.delta):.4g} at delta = {terms.delta:g},"
+            f" and another one with noise multiplier {terms.noise_multiplier:g} would"
+            f" bring it to {after:.4g}, above the privacy budget of {terms.epsilon:g}:"
+            " stop here, or begin a new task with more noise or a budget its members"
+            " agree to"
+        )
+
+    @property
+    def _next(self) -> NoiseEvent:
+        return _event(self._terms.noise_multiplier, self._terms.adjacency)
+
+
+def charges_of(state: Path, task: str) -> tuple[Charge, ...]:
+    """Return what the ledger of a state directory charged a task.
+
+    Raises:
+        StateError: another process holds the ledger, or it is damaged.
+    """
+    path = state / LEDGER_NAME
+    if not path.exists():
+        return ()
+    with SqliteLedgerStore(path) as store:
+        return tuple(charge for charge in store.load() if charge.task_id == task)
+
+
+def _event(noise_multiplier: float, adjacency: str) -> NoiseEvent:
+    """Return a release; epsilon depends on z alone, and not on the sensitivity."""
+    return NoiseEvent(
+        mechanism=MECHANISM,
+        noise_multiplier=noise_multiplier,
+        sensitivity_squared=1,
+        adjacency=Adjacency(adjacency),
+    )
 
 
 def epsilon_of(
@@ -29,27 +113,10 @@ def epsilon_of(
         adjacency: what z refers to.
     """
     accountant = Accountant()
-    event = NoiseEvent(
-        mechanism=MECHANISM,
-        noise_multiplier=noise_multiplier,
-        sensitivity_squared=1,
-        adjacency=Adjacency(adjacency),
-    )
+    event = _event(noise_multiplier, adjacency)
     for _ in range(rounds):
         accountant.compose(event)
     return accountant.epsilon(delta)
-
-
-def affordable(noise_multiplier: float, epsilon: float, delta: float, most: int) -> int:
-    """Return how many rounds, `most` at most, stay within a budget of `epsilon`."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if epsilon_of(noise_multiplier, middle, delta) <= epsilon:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def noise_for(epsilon: float, rounds: int, delta: float) -> float:

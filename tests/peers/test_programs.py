@@ -235,11 +235,28 @@ async def test_the_task_stops_before_a_round_that_its_budget_cannot_pay(
     programs.trainers = dict.fromkeys(
         HOSPITALS, lambda state, info: TrainResult(train(state, info).state_dict)
     )
-    with pytest.raises(errors.ReleaseRefused, match="pays for 2 rounds"):
+    with pytest.raises(errors.ReleaseRefused, match="2 releases have spent"):
         await programs.run()
     spent = [report.epsilon or 0.0 for report in programs.reports]
     assert len(spent) == programs.store.mark.completed == 2
     assert 0 < spent[0] < spent[1] <= 2.5
+
+
+async def test_a_discarded_round_costs_nothing_of_the_budget(tmp_path) -> None:
+    privacy = "[privacy]\nnoise_multiplier = 3.0\nepsilon = 2.5\ndelta = 1e-5\n"
+    terms = {"weights": "", "extras": "", "metrics": "", "privacy": privacy}
+    programs = Programs(tmp_path, rounds=1, **terms)
+    programs.trainers = dict.fromkeys(
+        HOSPITALS, lambda state, info: TrainResult(train(state, info).state_dict)
+    )
+    await programs.run()
+    mark = tmp_path / "agg-state" / "model" / "mark.json"
+    mark.write_text(mark.read_text().replace('"completed": 1', '"completed": 2'))
+    again = Programs(tmp_path, rounds=3, **terms)
+    again.trainers = programs.trainers
+    await again.run()
+    assert again.reports[-1].status == "released"
+    assert again.store.mark.completed == 3
 
 
 async def test_rounds_that_no_hospital_joins_are_reported_and_end(tmp_path) -> None:

@@ -45,6 +45,10 @@ _QUIET.propagate = False
 
 # X509_V_ERR_... of OpenSSL: an issuer that the roster does not have, a false signature.
 _FINAL_CODES: Final = frozenset({2, 7, 18, 19, 20, 21})
+_CHECK_ADDRESS: Final = (
+    "check the address, wss://host:port, and that of the proxy, http://host:port"
+)
+
 _FINAL_REASONS: Final = frozenset(
     {"TLSV1_ALERT_UNKNOWN_CA", "TLSV1_ALERT_DECRYPT_ERROR"}
 )
@@ -90,19 +94,25 @@ class WebSocketTransport:
 
 
 async def dial(
-    url: str, context: ssl.SSLContext | None, *, max_frame: int = MAX_FRAME
+    url: str,
+    context: ssl.SSLContext | None,
+    *,
+    proxy: str | None = None,
+    max_frame: int = MAX_FRAME,
 ) -> WebSocketTransport:
     """Open a connection to an aggregator.
 
     Args:
         url: ``wss://host:port``; ``ws://`` for the loopback alone.
         context: the TLS context for ``wss``.
+        proxy: ``http://host:port`` of a proxy on the way out, for ``wss`` alone. None
+            goes straight there, whatever the environment says.
         max_frame: bytes of the largest frame that may come.
 
     Raises:
         ConnectionLost: nobody answers there; the message says what to look at.
-        ConnectionRefused: the URL is not one that may be dialled, or TLS shows that
-            one side does not know the other's identity.
+        ConnectionRefused: the URL or the proxy is not one that may be dialled, or TLS
+            shows that one side does not know the other's identity.
     """
     check_url(url, context)
     lost: list[Exception] = []
@@ -110,6 +120,7 @@ async def dial(
         socket = await connect(
             url,
             ssl=context,
+            proxy=proxy if context is not None else None,
             create_connection=_telling(lost),
             logger=_QUIET,
             compression=None,
@@ -121,12 +132,16 @@ async def dial(
             ping_timeout=PING_SECONDS,
             close_timeout=CLOSE_SECONDS,
         )
+    except (websockets.InvalidURI, websockets.InvalidProxy, ImportError) as error:
+        raise errors.ConnectionRefused(f"{url}: {error}; {_CHECK_ADDRESS}") from None
     except (OSError, TimeoutError, websockets.WebSocketException) as error:
         cause = lost[0] if lost else error
         remedy = f"{url}: {explain_tls_error(cause)}"
         if is_final(cause):
             raise errors.ConnectionRefused(remedy) from None
         raise ConnectionLost(remedy) from None
+    except ValueError as error:
+        raise errors.ConnectionRefused(f"{url}: {error}; {_CHECK_ADDRESS}") from None
     return WebSocketTransport(socket)
 
 
@@ -163,18 +178,28 @@ def check_url(url: str, context: ssl.SSLContext | None) -> None:
     Raises:
         ConnectionRefused: the message says what to write instead.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
-        raise errors.ConnectionRefused(
-            f"{url!r} is no aggregator's address: write wss://host:port"
-        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")
+    except ValueError as error:
+        raise _no_address(url, f" ({error})") from None
+    if parts.scheme not in {"ws", "wss"} or not host:
+        raise _no_address(url)
     if parts.scheme == "wss" and context is None:
         raise errors.ConnectionRefused(f"{url} needs a TLS context")
-    if parts.scheme == "ws" and not is_loopback(parts.hostname):
+    if parts.scheme == "ws" and not is_loopback(host):
         raise errors.ConnectionRefused(
             f"{url} would travel in clear: write wss:// instead; ws:// is for a proxy"
             " or a test on this machine"
         )
+
+
+def _no_address(url: str, why: str = "") -> errors.ConnectionRefused:
+    return errors.ConnectionRefused(
+        f"{url!r} is no aggregator's address{why}: write wss://host:port, with a port"
+        " in 1..65535"
+    )
 
 
 def is_loopback(host: str) -> bool:

@@ -130,6 +130,11 @@ async def test_a_silo_that_the_roster_does_not_have_is_refused_for_good() -> Non
         ("aggregator:8443", "wss://host:port"),
         ("https://aggregator:8443", "wss://host:port"),
         ("wss://", "wss://host:port"),
+        ("wss://host:port", "write wss://host:port"),
+        ("wss://agg..example:8443", "write wss://host:port"),
+        ("wss://aggregator:99999", r"in 1\.\.65535"),
+        ("wss://[::1:8443", "write wss://host:port"),
+        (f"wss://{'a' * 64}.example:8443", "write wss://host:port"),
         ("ws://aggregator:8443", "would travel in clear"),
         ("ws://10.0.0.1:8443", "would travel in clear"),
         ("wss://aggregator:8443", "needs a TLS context"),
@@ -166,3 +171,47 @@ def test_only_what_a_person_must_mend_is_final(code, final) -> None:
     wrapped.__cause__ = error
     assert websocket.is_final(wrapped) is final
     assert not websocket.is_final(OSError("cut"))
+
+
+@contextlib.asynccontextmanager
+async def a_proxy():
+    """A port, and the first line of everything that was asked of the proxy there."""
+    asked: list[bytes] = []
+
+    async def answer(reader, writer) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_a_proxy_of_the_environment_is_not_used(scheme, monkeypatch) -> None:
+    _, ours = own_tls()
+    async with a_proxy() as (port, asked), a_proxy() as (aggregator, dialled):
+        for name in ("https_proxy", "http_proxy", "all_proxy", "wss_proxy", "ws_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        url = f"{scheme}://127.0.0.1:{aggregator}"
+        with pytest.raises(ConnectionLost):
+            await websocket.dial(url, ours if scheme == "wss" else None)
+    assert asked == []
+    assert len(dialled) == 1
+
+
+async def test_a_proxy_that_was_chosen_is_asked_for_the_aggregator() -> None:
+    _, ours = own_tls()
+    async with a_proxy() as (port, asked):
+        with pytest.raises(ConnectionLost):
+            await websocket.dial(
+                "wss://192.0.2.1:8443", ours, proxy=f"http://127.0.0.1:{port}"
+            )
+    assert asked == [b"CONNECT 192.0.2.1:8443 HTTP/1.1\r\n"]
+
+
+@pytest.mark.parametrize("proxy", ["proxy.example", "ftp://proxy.example:21"])
+async def test_an_address_that_is_no_proxy_is_refused_for_good(proxy) -> None:
+    _, ours = own_tls()
+    with pytest.raises(errors.ConnectionRefused, match="of the proxy"):
+        await websocket.dial("wss://192.0.2.1:8443", ours, proxy=proxy)

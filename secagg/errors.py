@@ -20,6 +20,7 @@ No error carries a secret: numbers, party names, rules and remedies only.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 
 class SecaggError(Exception):
@@ -65,10 +66,19 @@ class SessionAborted(SecaggError):
     Attributes:
         code: the rule that ended it.
         missing: ids of the members that were silent or dropped, sorted.
+        attempts: aggregator: the round's sessions, each a `drivers.outcome.Attempt`
+            with its sets and who was dropped for what.
     """
 
-    def __init__(self, code: str, detail: str, missing: Iterable[str] = ()) -> None:
-        """Record why the session ended and who is missing."""
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        missing: Iterable[str] = (),
+        attempts: Iterable[Any] = (),
+    ) -> None:
+        """Record why the session ended, who is missing, and what was tried."""
+        self.attempts: tuple[Any, ...] = tuple(attempts)
         self.code = code
         self.detail = detail
         self.missing = tuple(sorted(missing))

@@ -28,7 +28,18 @@ _LOST_IN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A session of the round that ended without a sum."""
+    """A session of the round that ended without a sum.
+
+    Attributes:
+        sid: the session.
+        attempt: which of the round's, from 1.
+        code: the rule that ended it.
+        detail: what happened.
+        missing: who was silent or dropped in the phase that failed.
+        culprits: who is blamed.
+        sets: ``u0`` to ``u5``, as far as they were fixed; aggregator only.
+        dropped: who broke a rule or left, and why; aggregator only.
+    """
 
     sid: SessionId
     attempt: int
@@ -36,6 +47,8 @@ class Attempt:
     detail: str
     missing: tuple[PeerId, ...]
     culprits: tuple[PeerId, ...]
+    sets: Mapping[str, tuple[PeerId, ...]] = field(default_factory=dict)
+    dropped: Mapping[PeerId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +210,21 @@ def losses(
     return lost
 
 
-def failed_attempt(aborted: events.Aborted, manifest: Manifest) -> Attempt:
-    """Return the record of a session that ended without a sum."""
+def failed_attempt(
+    aborted: events.Aborted,
+    manifest: Manifest,
+    *,
+    sets: Mapping[str, tuple[PeerId, ...]] | None = None,
+    dropped: Mapping[PeerId, str] | None = None,
+) -> Attempt:
+    """Return the record of a session that ended without a sum.
+
+    Args:
+        aborted: how it ended.
+        manifest: its terms.
+        sets: ``u0`` to ``u5``, where they are known.
+        dropped: who broke a rule or left, and why, where that is known.
+    """
     return Attempt(
         sid=aborted.sid,
         attempt=manifest.attempt,
@@ -206,4 +232,6 @@ def failed_attempt(aborted: events.Aborted, manifest: Manifest) -> Attempt:
         detail=aborted.detail,
         missing=aborted.missing,
         culprits=aborted.culprits,
+        sets=dict(sets or {}),
+        dropped=dict(dropped or {}),
     )

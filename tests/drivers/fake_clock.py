@@ -9,6 +9,7 @@ class FakeClock:
 
     def __init__(self, now_ms: int = 1_800_000_000_000) -> None:
         self.time_ms = now_ms
+        self.deadlines: list[float] = []
         self._pending: list[asyncio.Event] = []
 
     def now_ms(self) -> int:
@@ -18,6 +19,7 @@ class FakeClock:
         return self.time_ms / 1000
 
     async def deadline(self, seconds: float) -> None:
+        self.deadlines.append(seconds)
         passed = asyncio.Event()
         self._pending.append(passed)
         await passed.wait()

@@ -157,6 +157,10 @@ async def test_after_three_attempts_the_round_ends_for_everybody(network) -> Non
         ends = await asyncio.gather(*work)
     assert caught.value.code == "4.3-7"
     assert caught.value.missing == tuple(blipped)
+    assert [one.attempt for one in caught.value.attempts] == [1, 2, 3]
+    for one in caught.value.attempts:
+        assert one.missing == tuple(blipped)
+        assert one.sets["u1"] == tuple(world.peers)
     for end in ends:
         assert isinstance(end, errors.SessionAborted)
         assert end.code == "4.3-7"

@@ -6,7 +6,14 @@ import contextlib
 import pytest
 
 from secagg.drivers import progress
-from tests.drivers.world import PATIENCE_SECONDS, World, error_of, is_mean_of
+from tests.drivers.fake_clock import until
+from tests.drivers.world import (
+    PATIENCE_SECONDS,
+    World,
+    error_of,
+    is_mean_of,
+    sends,
+)
 
 
 def reaches(phase: str):
@@ -76,3 +83,43 @@ async def test_a_restart_completes_the_same_session(network, stop, tmp_path) -> 
     assert error_of(outcome, world.plain_mean(world.peers)) < 1
     for mean in means:
         assert is_mean_of(outcome, mean)
+
+
+async def test_silos_that_restart_during_an_attempt_are_told_of_the_next(
+    network, monkeypatch
+) -> None:
+    world = World(4, network)
+    # The deadline passes only once they are back.
+    monkeypatch.setattr(world, "pass_time", lambda: None)
+    restarted, stay = world.peers[:2], world.peers[2:]
+    async with world.serve() as aggregator, world.silos(*stay) as silos:
+        work = started(world, silos)
+        async with world.silos(*restarted) as old:
+            for peer in restarted:
+                line = world.line(peer)
+                line.fall_at, line.for_good = sends("ShareKeys"), True
+            lost = started(world, old)
+            running = asyncio.create_task(aggregator.run_round())
+            down = [world.line(peer).up for peer in restarted]
+            await until(lambda: not any(up.is_set() for up in down))
+            await stopped(lost)
+        world.clock.deadlines.clear()
+        for up in down:
+            up.set()
+        async with world.silos(*restarted) as new:
+            await until(lambda: aggregator.connected == tuple(world.peers))
+            work |= started(world, new)
+            world.clock.expire()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                outcome = await running
+                means = await asyncio.gather(*work.values())
+    assert world.clock.deadlines[0] == 15.0
+    assert outcome.sets["u3"] == tuple(world.peers)
+    for mean in means:
+        assert is_mean_of(outcome, mean)
+
+
+async def stopped(work) -> None:
+    for task in work.values():
+        task.cancel()
+    await asyncio.gather(*work.values(), return_exceptions=True)

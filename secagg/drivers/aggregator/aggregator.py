@@ -27,7 +27,7 @@ from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.transport import Transport
 from secagg.engine import MaskEngine
 from secagg.masked_chunks import chunks_of
-from secagg.names import PeerId
+from secagg.names import Mean, PeerId
 from secagg.server import Server
 
 NO_MODEL = bytes(32)
@@ -165,7 +165,11 @@ class Aggregator:
             round_.stop(reason)
 
     async def deliver(self) -> None:
-        """Wait a moment for the silos that are still fetching the last mean."""
+        """Wait a moment for the silos that are still fetching the last mean.
+
+        To be called once, before `close`, while silos can still connect. It takes at
+        most `DELIVERY_SECONDS`, whatever they do.
+        """
         last = self.last_outcome
         if last is None or last.result.vector is None:
             return
@@ -175,7 +179,7 @@ class Aggregator:
                 await self._reception.library.delivered(
                     last.result.vector.hash, lambda: members & {*self.connected}
                 )
-        await self._reception.library.finish()
+                await self._reception.library.finish()
 
     async def close(self) -> None:
         """Say goodbye and let go; the session that runs can be resumed."""
@@ -248,14 +252,15 @@ class Aggregator:
                 post=self._connections.post,
                 clock=settings.clock,
                 observer=settings.observer,
+                reconnect_seconds=settings.reconnect_seconds,
             ),
             opening=self._opening,
             miss=self._reception.miss,
+            announce=self._reception.announce,
         )
 
     def _opening(self, server: Server, noise_seed: bytes) -> Opening:
         params = server.params
-        previous = self.last_outcome
         return Opening(
             params=params,
             task_id=server.manifest.task_id,
@@ -266,9 +271,12 @@ class Aggregator:
             noise_seed=noise_seed,
             ledger=self._state.ledger,
             blobs=self._state.blobs,
-            previous=None if previous is None else previous.mean,
+            previous=self._last_mean,
             next_model=self._settings.next_model,
         )
+
+    def _last_mean(self) -> Mean | None:
+        return None if self.last_outcome is None else self.last_outcome.mean
 
     def _engine_of(self, width: int) -> MaskEngine:
         return self._engine(width)
@@ -276,11 +284,13 @@ class Aggregator:
 
 @contextlib.asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Aggregator]:
-    """Run an aggregator that something else brings connections to."""
+    """Run an aggregator that something else brings connections to.
+
+    Whoever brings them calls `Aggregator.deliver` before it stops to.
+    """
     aggregator = Aggregator(settings)
     try:
         await aggregator.start()
         yield aggregator
-        await aggregator.deliver()
     finally:
         await aggregator.close()

@@ -77,8 +77,12 @@ class Connections:
             _, late = await asyncio.wait(flushes, timeout=FLUSH_SECONDS)
             for task in late:
                 task.cancel()
-        await asyncio.gather(*(one.close(reason) for one in connections))
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        closes = [asyncio.create_task(one.close(reason)) for one in connections]
+        ends = {*closes, *self._closing}
+        if ends:
+            _, late = await asyncio.wait(ends, timeout=FLUSH_SECONDS)
+            for task in late:
+                task.cancel()
 
 
 class Quota:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from secagg import errors
-from secagg.drivers.aggregator.blobs import BlobStore
+from secagg.drivers.aggregator.blobs import KEPT, BlobStore
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.messages import Fetch
@@ -30,7 +30,7 @@ class Library:
         """Serve what `blobs` holds."""
         self._blobs = blobs
         self._serving: dict[Connection, asyncio.Task[None]] = {}
-        self._has: set[tuple[PeerId, bytes]] = set()
+        self._has: dict[bytes, set[PeerId]] = {}
         self._moved = asyncio.Event()
 
     def serve(self, connection: Connection, asked: Fetch) -> None:
@@ -58,7 +58,7 @@ class Library:
             to: says for whom to wait, anew whenever something has changed: who left is
                 not waited for.
         """
-        while any((peer, digest) not in self._has for peer in to()):
+        while not self._has.get(digest, set()).issuperset(to()):
             self._moved.clear()
             await self._moved.wait()
 
@@ -80,5 +80,12 @@ class Library:
         except (ConnectionLost, errors.StateError):
             await connection.close()
             return
-        self._has.add((connection.peer, asked.hash))
+        self._note(connection.peer, asked.hash)
+
+    def _note(self, peer: PeerId, digest: bytes) -> None:
+        """Remember who has a blob, for as many blobs as the store keeps."""
+        has = self._has.pop(digest, set())
+        self._has[digest] = {*has, peer}
+        while len(self._has) > KEPT:
+            del self._has[next(iter(self._has))]
         self._moved.set()

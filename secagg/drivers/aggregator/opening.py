@@ -41,7 +41,8 @@ class Opening:
         noise_seed: 32 bytes, journaled.
         ledger: the aggregator's.
         blobs: where the released vector goes, before the Result names it.
-        previous: the mean of the round before, for the checks.
+        previous: returns the mean of the round before, for the checks; asked when the
+            sum is opened, so that a session that is over keeps no mean alive.
         next_model: applied to the released mean.
     """
 
@@ -54,7 +55,7 @@ class Opening:
     noise_seed: bytes = field(repr=False)
     ledger: BudgetLedger
     blobs: BlobStore
-    previous: Mean | None = None
+    previous: Callable[[], Mean | None] = lambda: None
     next_model: NextModel | None = None
 
     def open(self, effect: OpenSum) -> Result:
@@ -68,7 +69,7 @@ class Opening:
             self.total(effect),
             self.params,
             u3_count=len(effect.u3),
-            previous=self.previous,
+            previous=self.previous(),
         )
         try:
             released = pipeline.release(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import functools
+from collections.abc import Collection
 
 from secagg import codec, errors, events
 from secagg import messages as msg
@@ -115,11 +116,11 @@ class Reception:
             self._connections.leave(connection)
             await transport.close()
 
-    def announce(self) -> None:
-        """Tell everybody who is connected of the open round."""
+    def announce(self, ready: Collection[PeerId] = ()) -> None:
+        """Tell everybody who is connected of the open round, but for who is ready."""
         for peer in self._connections.peers:
             connection = self._connections.get(peer)
-            if connection is not None:
+            if connection is not None and peer not in ready:
                 self._announce_to(connection)
 
     def miss(self, peer: PeerId, round_no: int, reason: str) -> None:

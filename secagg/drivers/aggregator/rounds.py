@@ -6,7 +6,7 @@ and the blamed; none after a share was released (rule 4.7-6). Who is left out is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from secagg import errors, events, vector
@@ -33,12 +33,14 @@ class Terms:
         expected: whose Ready opens the session at once.
         least: how few may open it at the deadline.
         ready_seconds: from RoundOpen to that deadline.
+        reconnect_seconds: how long silos may take to come back after a cut.
     """
 
     task: Task
     expected: frozenset[PeerId]
     least: int
     ready_seconds: float
+    reconnect_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Site:
     around: Surroundings
     opening: Callable[[Server, bytes], Opening]
     miss: Callable[[PeerId, int, str], None]
+    announce: Callable[[Collection[PeerId]], None]
 
 
 class Round:
@@ -135,7 +138,9 @@ class Round:
         if self.session is not None and self.session.sid not in self._failed_sids():
             return self.session
         first = not self._attempts
-        again = self._terms.task.durations[0] / 1000
+        phase = self._terms.task.durations[0] / 1000
+        # Who lost its line in the attempt before must have time to come back.
+        again = max(phase, self._terms.reconnect_seconds)
         enough = await self.gathering.wait(
             expected=self._expected,
             least=self._terms.least,
@@ -187,7 +192,12 @@ class Round:
 
     def _failed(self, session: Session, ended: events.Aborted) -> None:
         """Leave out who was silent or is blamed, if another attempt is allowed."""
-        attempt = outcome.failed_attempt(ended, session.server.manifest)
+        attempt = outcome.failed_attempt(
+            ended,
+            session.server.manifest,
+            sets=session.server.sets,
+            dropped=session.reasons,
+        )
         self._attempts.append(attempt)
         self._site.journal.end_session(session.sid, FAILED)
         session.storing.forget()
@@ -203,12 +213,16 @@ class Round:
         self.gathering.remove([u for u in out if ready.get(u) == nonces.get(u)])
         if not ended.retry:
             raise self._given_up("no other attempt is allowed")
+        # Also to those that came back, or were restarted, while the session ran.
+        self._site.announce(frozenset(self.gathering.ready))
 
     def _given_up(self, why: str) -> errors.SessionAborted:
         last = self._attempts[-1]
         session = self.sessions[-1]
         self._close(session, FAILED, f"rule {last.code}: {last.detail}; {why}")
-        return errors.SessionAborted(last.code, last.detail, last.missing)
+        return errors.SessionAborted(
+            last.code, last.detail, last.missing, self._attempts
+        )
 
     def _completed(self, session: Session, ended: events.Completed) -> RoundOutcome:
         site, task_id = self._site, ended.manifest.task_id

@@ -33,12 +33,21 @@ Ended = events.Completed | events.Aborted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a session acts on."""
+    """What a session acts on.
+
+    Attributes:
+        journal: where events go first.
+        post: the network.
+        clock: deadlines and durations.
+        observer: is told what happens.
+        reconnect_seconds: added to the first deadline after a restart.
+    """
 
     journal: Journal
     post: Post
     clock: Clock
     observer: Observer
+    reconnect_seconds: float
 
 
 class Session:
@@ -90,6 +99,7 @@ class Session:
 
         Members that reconnect are given what they missed; of the effects only the
         deadline of the current phase, an opening and an end are carried out again.
+        That deadline is later by the time that members may take to reconnect.
         """
         effects = self.server.start()
         for event in recorded:
@@ -99,6 +109,9 @@ class Session:
         for effect in effects:
             if isinstance(effect, events.Drop):
                 self.reasons[effect.peer] = f"rule {effect.rule}: {effect.detail}"
+            elif isinstance(effect, events.SetDeadline):
+                if effect.round.value == phase.value:
+                    self._set_deadline(effect, more=self._around.reconnect_seconds)
             elif _still_due(effect, phase):
                 self._carry_out(effect)
         if phase is ServerPhase.MASKED_INPUT:
@@ -189,13 +202,14 @@ class Session:
             case _:
                 assert_never(effect)
 
-    def _set_deadline(self, effect: events.SetDeadline) -> None:
+    def _set_deadline(self, effect: events.SetDeadline, more: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._spawn(self._expire(effect))
+        seconds = effect.duration_ms / 1000 + more
+        self._timer = self._spawn(self._expire(effect, seconds))
 
-    async def _expire(self, effect: events.SetDeadline) -> None:
-        await self._around.clock.deadline(effect.duration_ms / 1000)
+    async def _expire(self, effect: events.SetDeadline, seconds: float) -> None:
+        await self._around.clock.deadline(seconds)
         # Cleared first: what the deadline leads to may set the next one.
         self._timer = None
         self.feed(events.DeadlinePassed(round=effect.round))
@@ -276,8 +290,6 @@ class Session:
 
 def _still_due(effect: events.ServerEffect, phase: ServerPhase) -> bool:
     match effect:
-        case events.SetDeadline():
-            return effect.round.value == phase.value
         case events.OpenSum():
             return phase is ServerPhase.OPENING
         case events.Completed() | events.Aborted():

@@ -21,6 +21,7 @@ from secagg.roster import Roster
 from secagg.task import Task
 
 READY_SECONDS = 3600.0
+RECONNECT_SECONDS = 15.0
 DELTA = 1e-5
 """The delta at which a task without noise is kept; its epsilon is infinite."""
 
@@ -38,6 +39,8 @@ class Settings:
         min_members: how few may open a session at the deadline; at least 3 and 3c + 1.
         expected: whose Ready opens a session at once; None for every hospital.
         ready_seconds: from RoundOpen to that deadline.
+        reconnect_seconds: how long silos may take to come back: added to the first
+            deadline after a restart, and the least wait for another attempt.
         next_model: makes the next model of a released mean.
         engine: which mask engine.
         observer: is told what happens.
@@ -53,6 +56,7 @@ class Settings:
     min_members: int = 3
     expected: Collection[PeerId] | None = None
     ready_seconds: float = READY_SECONDS
+    reconnect_seconds: float = RECONNECT_SECONDS
     next_model: NextModel | None = None
     engine: str = "numpy-threads"
     observer: Observer = unobserved
@@ -73,6 +77,7 @@ class Settings:
             expected=frozenset(expected),
             least=max(self.min_members, 3 * c + 1, input_floor(3 * c + 1, c)),
             ready_seconds=self.ready_seconds,
+            reconnect_seconds=self.reconnect_seconds,
         )
 
     def allowed(self) -> Budget:

@@ -6,6 +6,7 @@ the process stands in, so that everything takes the same way.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,10 +55,13 @@ class AggregatorState:
             temporary = tempfile.TemporaryDirectory(prefix="secagg-")
             directory = Path(temporary.name)
         _make(directory)
-        journal = Journal(directory, members=members)
-        try:
-            store = SqliteLedgerStore(directory / LEDGER_NAME)
-            return cls(
+        with contextlib.ExitStack() as opened:
+            if temporary is not None:
+                opened.callback(temporary.cleanup)
+            journal = Journal(directory, members=members)
+            opened.callback(journal.close)
+            store = opened.enter_context(SqliteLedgerStore(directory / LEDGER_NAME))
+            state = cls(
                 directory=directory,
                 journal=journal,
                 ledger=BudgetLedger(store, {task_id: budget}),
@@ -65,9 +69,9 @@ class AggregatorState:
                 ledger_store=store,
                 temporary=temporary,
             )
-        except errors.SecaggError:
-            journal.close()
-            raise
+            # Nothing failed: from here on `close` lets go of them.
+            opened.pop_all()
+            return state
 
     def spool(self, sid: SessionId, chunks: Chunks) -> FileSpool:
         """Return where the uploads of a session go, with what is there already."""

@@ -107,7 +107,9 @@ def test_a_failed_attempt_keeps_who_was_missing() -> None:
         missing=(PEERS[0],),
         culprits=(PEERS[1],),
     )
-    attempt = outcome.failed_attempt(aborted, manifest())
+    sets, dropped = {"u0": PEERS, "u1": PEERS[1:]}, {PEERS[0]: "rule 4.1-5: no"}
+    attempt = outcome.failed_attempt(aborted, manifest(), sets=sets, dropped=dropped)
+    assert (attempt.sets, attempt.dropped) == (sets, dropped)
     assert (attempt.attempt, attempt.code) == (1, "4.2-4")
     assert (attempt.missing, attempt.culprits) == ((PEERS[0],), (PEERS[1],))
 

@@ -6,6 +6,7 @@ import pytest
 
 from secagg import errors
 from secagg.consortium import Consortium
+from secagg.drivers.aggregator import aggregator as aggregator_module
 from secagg.drivers.aggregator.aggregator import Aggregator, opened
 from tests.drivers.fake_clock import until
 from tests.drivers.world import World
@@ -141,3 +142,23 @@ async def test_an_observer_that_raises_changes_nothing() -> None:
         outcome, _ = await world.round(aggregator, silos)
     assert outcome.sets["u5"] == tuple(world.peers)
     assert {type(one["exception"]) for one in reported} == {OSError}
+
+
+async def hang() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_leaving_does_not_wait_for_a_member_that_reads_no_further(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(aggregator_module, "DELIVERY_SECONDS", 0.0)
+    world = World(4, "memory")
+    async with world.serve() as aggregator, world.silos() as silos:
+        await world.round(aggregator, silos)
+        stuck = asyncio.create_task(hang())
+        connection = aggregator._connections.get(world.peers[0])
+        assert connection is not None
+        aggregator._reception.library._serving[connection] = stuck
+        async with asyncio.timeout(5):
+            await aggregator.deliver()
+        stuck.cancel()

@@ -101,3 +101,17 @@ def test_a_vector_may_be_sent_twice_and_no_more() -> None:
     with pytest.raises(errors.RemoteProtocolError) as caught:
         quota.chunk(1, "masked_input", 100)
     assert caught.value.rule == "7.1-1"
+
+
+async def test_leaving_does_not_wait_for_a_close_that_hangs(monkeypatch) -> None:
+    monkeypatch.setattr(connections, "FLUSH_SECONDS", 0.0)
+    everyone = Connections()
+    connection, _ = linked(A)
+
+    async def hang(reason: str) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(connection, "close", hang)
+    everyone.admit(connection)
+    async with asyncio.timeout(5):
+        await everyone.close("stopping")

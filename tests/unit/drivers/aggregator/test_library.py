@@ -1,7 +1,7 @@
 import asyncio
 
 from secagg.drivers.aggregator import library
-from secagg.drivers.aggregator.blobs import BlobStore
+from secagg.drivers.aggregator.blobs import KEPT, BlobStore
 from secagg.drivers.aggregator.library import Library
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
@@ -95,3 +95,14 @@ async def test_a_cut_while_sending_is_no_delivery(tmp_path, monkeypatch) -> None
     assert not waiting.done()
     waiting.cancel()
     await asyncio.gather(waiting, reader.serving, return_exceptions=True)
+
+
+async def test_who_has_what_is_known_for_the_blobs_that_are_kept(
+    tmp_path, monkeypatch
+) -> None:
+    books, digest = lent(tmp_path, monkeypatch)
+    books._note(A, digest)
+    for k in range(KEPT + 3):
+        books._note(A, bytes([k]) * 32)
+    assert len(books._has) == KEPT
+    await books.delivered(bytes([KEPT + 2]) * 32, lambda: {A})

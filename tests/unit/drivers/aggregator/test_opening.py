@@ -128,3 +128,16 @@ def test_a_discarded_sum_leaves_the_model_as_it_is(tmp_path, monkeypatch) -> Non
     result = one.open(EFFECT)
     assert result.next_model_hash == one.model_hash
     assert result.vector is None
+
+
+def test_the_mean_before_is_asked_for_when_the_sum_is_opened(tmp_path) -> None:
+    asked: list[bool] = []
+
+    def previous() -> Mean | None:
+        asked.append(True)
+        return None
+
+    one = opening(tmp_path, vectors(), previous=previous)
+    assert asked == []
+    one.open(EFFECT)
+    assert asked == [True]

@@ -7,7 +7,7 @@ from secagg import errors
 from secagg.drivers import progress
 from secagg.drivers.progress import RoundLate
 from tests.drivers.fake_clock import until
-from tests.drivers.world import World
+from tests.drivers.world import World, sends
 
 
 async def test_a_round_waits_for_its_minimum_beyond_the_deadline() -> None:
@@ -86,3 +86,26 @@ async def test_a_silo_that_refuses_the_terms_is_named_with_its_rule() -> None:
     assert "rule 4.1-5" in outcome.lost[strict].reason
     assert isinstance(ends[strict], errors.SessionAborted)
     assert ends[strict].code == "4.1-5"
+
+
+async def test_the_wait_for_another_attempt_is_long_enough_to_reconnect() -> None:
+    world = World(6, "memory", durations=(1000,) * 7)
+    for peer in world.peers[:3]:
+        line = world.line(peer)
+        line.fall_at, line.for_good = sends("ShareKeys"), True
+    again = []
+
+    def expire(event) -> None:
+        if isinstance(event, progress.SessionAborted):
+            again.append(len(world.clock.deadlines))
+
+    world.watchers.append(expire)
+    async with world.serve(reconnect_seconds=20.0) as aggregator, world.silos() as s:
+        work = [asyncio.create_task(world.contribute(s[u], u)) for u in s]
+        running = asyncio.create_task(aggregator.run_round())
+        await until(lambda: bool(again) and len(world.clock.deadlines) > again[0])
+        running.cancel()
+        for task in work:
+            task.cancel()
+        await asyncio.gather(running, *work, return_exceptions=True)
+    assert world.clock.deadlines[again[0]] == 20.0

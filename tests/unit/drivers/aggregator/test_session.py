@@ -62,6 +62,7 @@ class Scene:
             post=lambda peer, envelope: self.posted.append((peer, envelope)),
             clock=self.clock,
             observer=self.events.append,
+            reconnect_seconds=15.0,
         )
         return Session(server, opening, around)
 
@@ -117,6 +118,7 @@ async def test_an_answer_is_journaled_before_what_follows_goes_out(scene) -> Non
         post=lambda peer, envelope: order.append(envelope.type),
         clock=scene.clock,
         observer=scene.events.append,
+        reconnect_seconds=15.0,
     )
     scene.posted[:] = [(u, scene.server.replay(u, None)[0]) for u in scene.clients]
     scene.advertise()
@@ -175,7 +177,12 @@ async def test_a_resumed_session_stands_where_it_stood(scene) -> None:
         )
     )
     scene.posted.clear()
+    await asyncio.sleep(0)
+    scene.clock.deadlines.clear()
     await again.resume(scene.journaled())
+    await asyncio.sleep(0)
+    # Ten seconds for the phase, and the time that members may take to reconnect.
+    assert scene.clock.deadlines == [10.0 + 15.0]
     assert again.server.phase == scene.server.phase
     assert scene.posted == []
     again.replay(min(scene.clients), None)

@@ -69,3 +69,11 @@ def test_a_directory_that_cannot_be_made_is_a_state_error(tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(errors.StateError, match="cannot use the state directory"):
         opened(tmp_path / "file" / "state")
+
+
+def test_what_fails_after_the_ledger_was_opened_lets_go_of_it(tmp_path) -> None:
+    (tmp_path / "blobs").write_bytes(b"")
+    with pytest.raises(errors.StateError, match="blobs"):
+        opened(tmp_path)
+    (tmp_path / "blobs").unlink()
+    opened(tmp_path).close()

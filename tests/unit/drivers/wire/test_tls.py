@@ -9,6 +9,7 @@ import stat
 import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -435,7 +436,8 @@ async def test_the_renewer_looks_at_the_clock_every_minute() -> None:
 
 
 async def test_a_renewal_that_fails_is_said_and_tried_again(monkeypatch) -> None:
-    seen, results = [], iter([OSError(28, "No space left on device"), None])
+    seen: list[Any] = []
+    results = iter([OSError(28, "No space left on device"), None])
     renewer = tls.LeafRenewer(client(), BERN, observer=seen.append)
     install = tls.install
 

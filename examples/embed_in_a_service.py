@@ -4,6 +4,8 @@ Each part would run in a service of its own; here they share one event loop.
 """
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 import numpy as np
 
@@ -34,17 +36,21 @@ def enrol() -> tuple[dict[PeerId, secagg.Identity], secagg.Roster]:
     return identities, secagg.Roster(consortium="example", version=1, members=members)
 
 
-async def hospital(url: str, identity: secagg.Identity, roster: secagg.Roster) -> None:
+async def hospital(
+    url: str, identity: secagg.Identity, roster: secagg.Roster, state: Path
+) -> None:
     """Contribute an update and print the mean of all."""
     place = NAMES.index(identity.id)
     update, samples = np.full(1000, float(place)), 100 * (1 + place)
-    async with secagg.connect(url, identity=identity, roster=roster) as silo:
+    async with secagg.connect(
+        url, identity=identity, roster=roster, state=state
+    ) as silo:
         mean = await silo.contribute(update, weight=samples)
     print(f"{identity.id}: the mean is {mean[0]:.4f}")
 
 
-async def main() -> None:
-    """Serve one round to four hospitals."""
+async def main(states: Path) -> None:
+    """Serve one round to four hospitals, each with a state directory of its own."""
     identities, roster = enrol()
     task = secagg.Task(
         task_id="example",
@@ -60,10 +66,13 @@ async def main() -> None:
         url = f"wss://127.0.0.1:{aggregator.port}"
         async with asyncio.TaskGroup() as group:
             for name in NAMES:
-                group.create_task(hospital(url, identities[name], roster))
+                group.create_task(
+                    hospital(url, identities[name], roster, states / name)
+                )
             outcome = await aggregator.run_round()
     print("in the sum:", ", ".join(outcome.sets["u3"]))
     print("plain weighted mean:", np.average([0, 1, 2, 3], weights=[1, 2, 3, 4]))
 
 
-asyncio.run(main())
+with tempfile.TemporaryDirectory() as folder:
+    asyncio.run(main(Path(folder)))

@@ -24,6 +24,7 @@ from secagg.drivers.aggregator.aggregator import Aggregator
 from secagg.drivers.api import connect, serve
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
 from secagg.drivers.silo.silo import Silo
+from secagg.drivers.silo.store import MemoryStore
 from secagg.errors import (
     ConnectionRefused,
     InputError,
@@ -40,6 +41,7 @@ from secagg.privacy.ledger import Budget
 from secagg.roster import Roster, SignedRoster
 from secagg.simulation import simulate
 from secagg.task import Task
+from secagg.tensors import Layout
 
 __version__ = VERSION
 
@@ -50,6 +52,8 @@ __all__ = [
     "Extra",
     "Identity",
     "InputError",
+    "Layout",
+    "MemoryStore",
     "NoiseTerms",
     "Policy",
     "ReleaseRefused",

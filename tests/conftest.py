@@ -1,8 +1,11 @@
-"""Hypothesis profiles: the same examples on every run, or a wider search by hand.
+"""Hypothesis profiles, and a state home that is not the one of who runs the tests.
+
+The same examples on every run, or a wider search by hand.
 
 ``pytest --hypothesis-profile explore`` looks further with fresh examples.
 """
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -19,3 +22,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("deterministic")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_home(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
+        yield

@@ -16,7 +16,7 @@ from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.drivers.silo.silo import Silo
-from secagg.drivers.silo.store import ClientStore, MemoryStore, SqliteStore
+from secagg.drivers.silo.store import ClientStore, SqliteStore, default_directory
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
@@ -41,6 +41,7 @@ async def connect(
     policy: Policy | None = None,
     state: State = None,
     ssl: tls_module.SSLContext | None = None,
+    proxy: str | None = None,
     aggregator: PeerId | None = None,
     engine: str = "numpy-threads",
     observer: Observer = unobserved,
@@ -56,10 +57,16 @@ async def connect(
         identity: this hospital's.
         roster: the consortium's, as this hospital accepted it.
         policy: this hospital's floors; the default ones if None.
-        state: the state directory. Without one, this process forgets at its end which
-            rounds it joined: for simulations and tests.
+        state: the state directory, or a store. By default
+            ``<state home>/secagg/<id>-<key>``, made with mode 0700: the state home is
+            ``$XDG_STATE_HOME`` or ``~/.local/state``, the key is the first 16 hex
+            digits of the identity's public key. A `MemoryStore` forgets at the end of
+            the process which rounds were joined and spent (rules 4.1-6, 4.1-8): for
+            simulations and tests.
         ssl: a TLS context of the site's own; by default mutual TLS 1.3 from the
             identities of the roster.
+        proxy: ``http://host:port`` of the site's proxy for ``wss``; it has to let TLS
+            through untouched. By default none, whatever the environment says.
         aggregator: whom to talk to; by default the only one of the roster.
         engine: which mask engine.
         observer: is told what happens.
@@ -77,7 +84,7 @@ async def connect(
         secure = url.startswith("wss:")
         # A new context each time: its leaf lives for a day, a silo for months.
         context = ssl or (client_context(identity, roster, server) if secure else None)
-        return await websocket.dial(url, context if secure else None)
+        return await websocket.dial(url, context if secure else None, proxy=proxy)
 
     async with silo_over(
         dial,
@@ -111,7 +118,7 @@ async def silo_over(
     """Take part over any transport; the arguments are those of `connect`."""
     server = _aggregator_of(roster, aggregator)
     _check_enrolled(identity, roster)
-    with _store(state) as store:
+    with _store(state, identity) as store:
         silo = Silo(
             dial=dial,
             door=Door(
@@ -260,11 +267,10 @@ def _check_enrolled(identity: Identity, roster: Roster) -> None:
 
 
 @contextlib.contextmanager
-def _store(state: State) -> Iterator[ClientStore]:
-    if state is None:
-        yield MemoryStore()
-    elif isinstance(state, Path | str):
-        with SqliteStore(Path(state)) as store:
+def _store(state: State, identity: Identity) -> Iterator[ClientStore]:
+    chosen = default_directory(identity) if state is None else state
+    if isinstance(chosen, Path | str):
+        with SqliteStore(Path(chosen)) as store:
             yield store
     else:
-        yield state
+        yield chosen

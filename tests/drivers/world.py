@@ -18,6 +18,7 @@ from secagg.drivers.aggregator.settings import Settings
 from secagg.drivers.api import silo_over
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
 from secagg.drivers.silo.silo import Silo
+from secagg.drivers.silo.store import MemoryStore
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.memory import MemoryNetwork, MemoryTransport
 from secagg.drivers.wire.tls import client_context, server_context
@@ -220,6 +221,7 @@ class World:
             "clock": self.clock,
             "entropy": SeededEntropy(seed),
             "observer": seen.append,
+            "state": MemoryStore(),
         }
         return silo_over(self.line(peer).dial, **{**given, **changes})
 

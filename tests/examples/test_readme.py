@@ -22,7 +22,7 @@ def the_block(word):
     return block
 
 
-async def test_the_embed_lines_return_the_mean():
+async def test_the_embed_lines_return_the_mean(tmp_path):
     people = Consortium.of(4, b"readme")
     task = secagg.Task(
         task_id="readme",
@@ -33,7 +33,9 @@ async def test_the_embed_lines_return_the_mean():
     )
     lines = textwrap.indent(the_block("contribute"), "    ")
     source = (
-        "async def hospital(url, identity, roster, policy, update, n_samples):\n"
+        "async def hospital(\n"
+        "    url, identity, roster, policy, state_directory, update, n_samples\n"
+        "):\n"
         f"{lines}    return mean\n"
     )
     scope: dict[str, Any] = {"secagg": secagg}
@@ -44,7 +46,15 @@ async def test_the_embed_lines_return_the_mean():
         url = f"wss://127.0.0.1:{aggregator.port}"
         updates = [np.full((2, 3), float(i)) for i in range(4)]
         hospitals = [
-            scope["hospital"](url, who, people.roster, secagg.Policy(), update, 1 + i)
+            scope["hospital"](
+                url,
+                who,
+                people.roster,
+                secagg.Policy(),
+                tmp_path / who.id,
+                update,
+                1 + i,
+            )
             for i, (who, update) in enumerate(
                 zip(people.silos.values(), updates, strict=True)
             )

@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import ssl
+import stat
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from secagg import errors
 from secagg.consortium import Consortium
 from secagg.drivers import progress
 from secagg.drivers.api import silo_over
+from secagg.drivers.silo.store import SqliteStore
 from secagg.drivers.wire.memory import MemoryNetwork
 from secagg.names import PeerId
 from tests.drivers.fake_clock import until
@@ -29,7 +31,11 @@ def serving(**changes):
 
 
 def connecting(port, peer, **changes):
-    given = {"identity": CONSORTIUM.silos[peer], "roster": CONSORTIUM.roster}
+    given = {
+        "identity": CONSORTIUM.silos[peer],
+        "roster": CONSORTIUM.roster,
+        "state": secagg.MemoryStore(),
+    }
     scheme = changes.pop("scheme", "wss")
     return secagg.connect(f"{scheme}://127.0.0.1:{port}", **{**given, **changes})
 
@@ -96,6 +102,7 @@ async def test_an_address_in_clear_is_refused() -> None:
             "ws://aggregator.example:8443",
             identity=CONSORTIUM.silos[PEERS[0]],
             roster=CONSORTIUM.roster,
+            state=secagg.MemoryStore(),
         ):
             pass
 
@@ -135,6 +142,43 @@ async def test_a_state_directory_that_is_held_is_refused(tmp_path) -> None:
             with pytest.raises(errors.StateError, match="another process"):
                 await silo().__aenter__()
         await network.close()
+
+
+async def test_a_silo_without_a_chosen_state_remembers_in_its_state_home(
+    tmp_path, monkeypatch
+) -> None:
+    """Rules 4.1-6 and 4.1-8 hold across processes without a further word."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state home"))
+    async with serving() as aggregator:
+        work = [
+            asyncio.create_task(contribute(aggregator.port, u, 0.0, state=None))
+            for u in PEERS
+        ]
+        await aggregator.run_round()
+        await asyncio.gather(*work)
+    identity = CONSORTIUM.silos[PEERS[0]]
+    home = tmp_path / "state home" / "secagg"
+    folder = home / f"{PEERS[0]}-{identity.key.public.hex()[:16]}"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    with SqliteStore(folder) as store:
+        assert store.last_joined("demo") == (1, 1)
+        assert store.spent("demo", 1)
+
+
+async def test_a_proxy_is_asked_where_the_site_has_one() -> None:
+    asked: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def answer(reader, writer) -> None:
+        asked.put_nowait(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        silo = connecting(8443, PEERS[0], proxy=f"http://127.0.0.1:{port}")
+        dialling = asyncio.create_task(silo.__aenter__())
+        assert await asked.get() == b"CONNECT 127.0.0.1:8443 HTTP/1.1\r\n"
+        dialling.cancel()
+        await asyncio.gather(dialling, return_exceptions=True)
 
 
 def test_the_public_names_fit_one_screen_and_exist() -> None:

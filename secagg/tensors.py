@@ -12,12 +12,13 @@ of the vector and keeps its value.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -151,7 +152,8 @@ def unflatten(vector: FlatVector, layout: Layout, like: V) -> V:
     Args:
         vector: shape (layout.size,), finite.
         layout: where each tensor lies.
-        like: a state_dict or tensor of this layout; frozen entries are copied from it.
+        like: a state_dict or tensor of this layout; frozen entries are copied from it,
+            and so are the order of its keys and, if it can be written to, its type.
 
     Raises:
         InputError: `like` is not of this layout, the vector has another length, or a
@@ -171,9 +173,7 @@ def unflatten(vector: FlatVector, layout: Layout, like: V) -> V:
         name: made[name] if name in made else _copied(tensor)
         for name, tensor in state.items()
     }
-    if not isinstance(like, Mapping):
-        whole = whole[SINGLE]
-    result: V = whole
+    result: V = _as_mapping(like, whole) if isinstance(like, Mapping) else whole[SINGLE]
     return result
 
 
@@ -288,6 +288,17 @@ def _copied(tensor: Any) -> Any:
     if _is_torch(tensor):
         return tensor.detach().clone()
     return tensor.copy() if isinstance(tensor, np.ndarray) else tensor
+
+
+def _as_mapping(like: State, whole: dict[str, Any]) -> Any:
+    """Return `whole` as a mapping of the type of `like`; a read-only one as a dict."""
+    if not isinstance(like, MutableMapping):
+        return whole
+    # A copy keeps what a type has beside its items, such as a state_dict's versions.
+    made = copy.copy(like)
+    for name, tensor in whole.items():
+        made[name] = tensor
+    return made
 
 
 def _check_finite(place: FlatVector, spec: TensorSpec) -> None:

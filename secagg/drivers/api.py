@@ -81,7 +81,7 @@ async def connect(
     server = _aggregator_of(roster, aggregator)
 
     async def dial() -> Transport:
-        secure = url.startswith("wss:")
+        secure = url.lower().startswith("wss:")
         # A new context each time: its leaf lives for a day, a silo for months.
         context = ssl or (client_context(identity, roster, server) if secure else None)
         return await websocket.dial(url, context if secure else None, proxy=proxy)

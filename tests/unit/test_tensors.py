@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -318,3 +319,38 @@ def test_arrays_are_handled_without_loading_torch() -> None:
         "assert 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def reversed_items(state):
+    """The same entries, in the reverse order."""
+    return [(name, state[name]) for name in reversed(list(state))]
+
+
+@pytest.mark.parametrize(
+    "kind", [dict, OrderedDict, lambda items: defaultdict(list, items)]
+)
+def test_what_comes_back_is_of_the_same_type_and_in_the_same_order(kind) -> None:
+    like = kind(reversed_items({"b": np.ones(2), "frozen": 7, "a": np.zeros(3)}))
+    layout = Layout.of(like, ["frozen"])
+    back = tensors.unflatten(np.arange(5.0), layout, like)
+    assert type(back) is type(like)
+    assert list(back) == ["a", "frozen", "b"]
+    assert back["a"].tolist() == [0, 1, 2]
+    assert like["a"].tolist() == [0, 0, 0]
+    assert back["frozen"] == 7
+
+
+def test_a_read_only_mapping_comes_back_as_a_dict() -> None:
+    like = MappingProxyType({"b": np.ones(2), "a": np.zeros(1)})
+    back = tensors.unflatten(np.arange(3.0), Layout.of(like), like)
+    assert list(back) == ["b", "a"]
+    assert back["b"].tolist() == [1, 2]
+
+
+def test_a_state_dict_keeps_the_versions_of_its_modules() -> None:
+    state = nn.BatchNorm1d(3).state_dict()
+    layout = Layout.of(state, ["num_batches_tracked"])
+    back = tensors.unflatten(np.ones(layout.size), layout, state)
+    assert vars(back) == vars(state)
+    assert "_metadata" in vars(back)
+    nn.BatchNorm1d(3).load_state_dict(back)

@@ -45,7 +45,7 @@ async def contribute(port, peer, value, **changes):
         return await silo.contribute(np.full(5, value))
 
 
-@pytest.mark.parametrize("scheme", ["wss", "ws"])
+@pytest.mark.parametrize("scheme", ["wss", "ws", "WSS"])
 async def test_the_few_lines_of_the_readme_work(scheme) -> None:
     async with serving(without_tls=scheme == "ws") as aggregator:
         work = [

@@ -1,11 +1,13 @@
 import asyncio
 import contextlib
 import dataclasses
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
 import pytest
 
+import secagg
 from secagg import errors
 from secagg.drivers.progress import Progress, RoundOpened
 from secagg.drivers.silo.fetching import NoBlobError
@@ -35,6 +37,20 @@ async def test_the_mean_comes_back_in_the_form_that_went_in() -> None:
         assert (mean["w"].shape, mean["w"].dtype) == ((2, 2), np.float32)
         assert (mean["b"].shape, mean["b"].dtype) == ((2,), np.float64)
         assert mean["w"] == pytest.approx(np.full((2, 2), 0.015), abs=2e-4)
+
+
+async def test_a_model_with_counters_is_contributed_by_its_layout() -> None:
+    world = World(4, "memory", length=4)
+    model = OrderedDict(w=np.full(4, 0.25), steps=np.array(7))
+    layout = secagg.Layout.of(model, ["steps"])
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = [silos[u].contribute(model, layout=layout) for u in world.peers]
+        _, *means = await asyncio.gather(aggregator.run_round(), *work)
+    for mean in means:
+        assert type(mean) is OrderedDict
+        assert list(mean) == ["w", "steps"]
+        assert mean["steps"] == 7
+        assert mean["w"] == pytest.approx(model["w"], abs=2e-4)
 
 
 async def test_weights_and_extras_are_summed_unseen() -> None:

@@ -114,8 +114,6 @@ class Client:
         match event:
             case events.InputReady():
                 return self._input_ready(event)
-            case events.HeadAdvanced():
-                return self._head_advanced(event.task_id, event.head)
             case events.Received():
                 return self._received(event.peer, event.envelope)
             case events.VectorMasked():
@@ -141,12 +139,6 @@ class Client:
         )
         self._phase = ClientPhase.READY
         return [events.SayReady(ready=self._ready)]
-
-    def _head_advanced(self, task_id: str, head: bytes) -> list[ClientEffect]:
-        if self._session is not None:
-            raise errors.LocalProtocolError("a session is running: it moves the head")
-        moved = events.PersistHead(task_id=task_id, head=head)
-        return self._store(Step(self._phase, None, [moved]))
 
     def _remembered(self, task_id: str) -> TaskMemory:
         return self._memory.get(task_id, TaskMemory())

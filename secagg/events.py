@@ -27,14 +27,6 @@ class InputReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeadAdvanced:
-    """Client: the driver walked the missing links of a task up to `head`."""
-
-    task_id: str
-    head: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """An envelope came in; `peer` is the identity proved on its connection."""
 
@@ -83,7 +75,7 @@ class Stopped:
 STOP_CODES = ("0-1", "0-2")
 """Stopped by the operator; an internal error (spec 11)."""
 
-ClientEvent = InputReady | HeadAdvanced | Received | VectorMasked | Stopped
+ClientEvent = InputReady | Received | VectorMasked | Stopped
 ServerEvent = Received | VectorStored | SumOpened | DeadlinePassed | Stopped
 
 # --- effects --------------------------------------------------------------

@@ -75,17 +75,6 @@ def test_no_input_is_made_ready_while_a_session_runs() -> None:
     assert world.clients[ME].phase is ClientPhase.ADVERTISED
 
 
-def test_a_head_walked_by_the_driver_is_what_the_next_manifest_must_name() -> None:
-    world = scene()
-    client = world.clients[ME]
-    effects = client.handle(events.HeadAdvanced(task_id="task", head=blob(5)))
-    assert effects == [events.PersistHead(task_id="task", head=blob(5))]
-    envelope, _ = manifest_of(world)
-    assert [r.rule for r in refusals(tell(world, envelope))] == ["4.1-7"]
-    envelope, _ = manifest_of(world, link=blob(5))
-    assert "Joined" in kinds(tell(world, envelope))
-
-
 def refusals(effects):
     bodies = [
         codec.decode_body("Refusal", e.envelope.body, members=4)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from secagg import errors
+from secagg.drivers import private
 
 Row = tuple[Any, ...]
 Value = int | float | str | bytes | None
@@ -86,7 +87,16 @@ class Database:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
+    def empty_log(self) -> None:
+        """Move what is committed into the file, and drop the log with what it held.
+
+        Raises:
+            StateError: it could not be done.
+        """
+        self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _connect(self) -> sqlite3.Connection:
+        self._settle_files()
         try:
             # Without isolation level, each statement is a transaction of its own.
             return sqlite3.connect(
@@ -95,6 +105,16 @@ class Database:
         except sqlite3.Error as error:
             raise self._unusable(error) from error
 
+    def _settle_files(self) -> None:
+        """Keep others from reading; SQLite gives its log the mode of the file."""
+        log = self._path.with_name(f"{self._path.name}-wal")
+        try:
+            for path in (self._path, *([log] if log.exists() else [])):
+                private.settle_file(path)
+        except OSError as error:
+            remedy = _REMEDIES[sqlite3.SQLITE_CANTOPEN]
+            raise errors.StateError(f"cannot use {self._path}: {remedy}") from error
+
     def _lock(self) -> None:
         # Taken with the first write and kept, by this mode, until the file is closed.
         self.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -102,6 +122,8 @@ class Database:
         # FULL it outlives a power cut.
         self.execute("PRAGMA journal_mode = WAL")
         self.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten: rows hold seeds and shares.
+        self.execute("PRAGMA secure_delete = ON")
         self.execute("BEGIN IMMEDIATE")
         self.execute("COMMIT")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from secagg import errors
+from secagg.drivers import private
 
 KEPT: Final = 8
 """Blobs that are kept: the models and vectors of the last few rounds."""
@@ -27,7 +28,7 @@ class BlobStore:
             StateError: it cannot be made.
         """
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.settle_folder(directory)
         except OSError as error:
             raise errors.StateError(
                 f"cannot use the directory {directory}: {error.strerror}"
@@ -44,7 +45,7 @@ class BlobStore:
         path = self._path(digest)
         beside = path.with_suffix(".part")
         try:
-            with beside.open("wb") as file:
+            with open(beside, "wb", opener=private.opener) as file:
                 file.write(blob)
                 file.flush()
                 os.fsync(file.fileno())

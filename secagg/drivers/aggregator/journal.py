@@ -17,6 +17,7 @@ from secagg import codec, errors, events
 from secagg import messages as msg
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.aggregator.journal_events import decode_event, encode_event
+from secagg.drivers.aggregator.journal_schema import SCHEMA, VERSION, fitting
 from secagg.drivers.database import Database
 from secagg.names import PeerId, SessionId
 
@@ -28,22 +29,6 @@ OPEN: Final = "open"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 
-_VERSION: Final = 1
-_SCHEMA: Final = (
-    "CREATE TABLE IF NOT EXISTS rounds (task TEXT, round_no INTEGER, model_hash BLOB"
-    " NOT NULL, model_size INTEGER NOT NULL, status TEXT NOT NULL,"
-    " PRIMARY KEY (task, round_no)) STRICT",
-    "CREATE TABLE IF NOT EXISTS sessions (sid BLOB PRIMARY KEY, task TEXT NOT NULL,"
-    " round_no INTEGER NOT NULL, attempt INTEGER NOT NULL, manifest BLOB NOT NULL,"
-    " noise_seed BLOB NOT NULL, status TEXT NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS events (sid BLOB, number INTEGER, event BLOB NOT NULL,"
-    " PRIMARY KEY (sid, number)) STRICT",
-    "CREATE TABLE IF NOT EXISTS links (number INTEGER PRIMARY KEY, task TEXT NOT NULL,"
-    " link BLOB NOT NULL UNIQUE, manifest BLOB NOT NULL, h3 BLOB NOT NULL,"
-    " certificate BLOB NOT NULL, result BLOB NOT NULL) STRICT",
-    "CREATE TABLE IF NOT EXISTS blamed (task TEXT, peer TEXT, reason TEXT NOT NULL,"
-    " PRIMARY KEY (task, peer)) STRICT",
-)
 _IF_DAMAGED: Final = (
     "the sessions in it cannot be resumed; restore the whole state directory from a"
     " backup that holds every release, or begin a new task"
@@ -92,7 +77,7 @@ class Journal:
         """
         self._members = members
         self._database = Database(
-            directory / FILE_NAME, _SCHEMA, version=_VERSION, if_damaged=_IF_DAMAGED
+            directory / FILE_NAME, SCHEMA, version=VERSION, if_damaged=_IF_DAMAGED
         )
 
     def close(self) -> None:
@@ -113,8 +98,14 @@ class Journal:
     def open_round(self, task_id: str, model_hash: bytes, model_size: int) -> RoundRow:
         """Return the open round on this model, or begin the next one.
 
-        An open round on another model is over: it is marked failed.
+        An open round on another model is over: it is marked failed. What the sessions
+        of earlier rounds held in secret is forgotten: nothing resumes them any more.
         """
+        opened = self._open_round(task_id, model_hash, model_size)
+        self._forget_before(task_id, opened.round_no)
+        return opened
+
+    def _open_round(self, task_id: str, model_hash: bytes, model_size: int) -> RoundRow:
         last = self.last_round(task_id)
         if last is not None and last.status == OPEN:
             if last.model_hash == model_hash:
@@ -139,6 +130,23 @@ class Journal:
             task_id,
             round_no,
         )
+
+    def _forget_before(self, task_id: str, round_no: int) -> None:
+        """Blank noise seeds, and drop events with the shares and seeds in them."""
+        old = self._database.execute(
+            "SELECT sid FROM sessions WHERE task = ? AND round_no < ?"
+            " AND length(noise_seed) > 0",
+            task_id,
+            round_no,
+        )
+        for (sid,) in old:
+            self._database.execute("DELETE FROM events WHERE sid = ?", sid)
+            # Last, so that a crash before it has the whole done again.
+            self._database.execute(
+                "UPDATE sessions SET noise_seed = x'' WHERE sid = ?", sid
+            )
+        if old:
+            self._database.empty_log()
 
     # --- sessions ---------------------------------------------------------------
 
@@ -255,7 +263,10 @@ class Journal:
         )
 
     def history(self, task_id: str, head: bytes) -> tuple[msg.PastRound, ...]:
-        """Return at most `MAX_HISTORY` links after `head`; none if it is not known."""
+        """Return the links after `head`; none if it is not known.
+
+        At most `MAX_HISTORY`, and as many as one message carries.
+        """
         found = self._database.execute(
             "SELECT number FROM links WHERE task = ? AND link = ?", task_id, head
         )
@@ -268,10 +279,7 @@ class Journal:
             found[0][0] if found else 0,
             MAX_HISTORY,
         )
-        return tuple(
-            msg.PastRound(manifest=row[0], h3=row[1], certificate=row[2], result=row[3])
-            for row in rows
-        )
+        return fitting(rows, codec.body_limit(msg.History, self._members))
 
 
 def _round(number: int, model_hash: bytes, model_size: int, status: str) -> RoundRow:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from secagg import errors, packing, vector
+from secagg.drivers import private
 from secagg.names import PEER_ID, PeerId, SessionId
 from secagg.vector import Chunks, RootBuilder
 
@@ -158,7 +159,8 @@ class FileSpool(Spool):
         super().__init__(sid, chunks)
         self._folder = directory / sid.hex()
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.settle_folder(directory)
+            private.settle_folder(self._folder)
             _sync_folder(directory)
         except OSError as error:
             raise _unusable(self._folder, error) from error
@@ -183,7 +185,7 @@ class FileSpool(Spool):
         path = self._path(peer)
         try:
             # Not truncated, and made if missing.
-            with path.open("ab+") as file:
+            with open(path, "ab+", opener=private.opener) as file:
                 file.seek(0)
                 self._take_up(file, upload)
                 file.truncate(self._offset(upload.count))

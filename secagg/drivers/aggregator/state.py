@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from secagg import errors
+from secagg.drivers import private
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
@@ -48,7 +49,8 @@ class AggregatorState:
             members: of the roster.
 
         Raises:
-            StateError: another process holds it, or a file in it is damaged.
+            StateError: another process holds it, others may write in it, or a file in
+                it is damaged.
         """
         temporary = None
         if directory is None:
@@ -92,6 +94,7 @@ class AggregatorState:
 def _make(directory: Path) -> None:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.check_unshared(directory)
     except OSError as error:
         raise errors.StateError(
             f"cannot use the state directory {directory}: {error.strerror}"

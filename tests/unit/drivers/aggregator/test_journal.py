@@ -1,6 +1,6 @@
 import pytest
 
-from secagg import errors, events
+from secagg import codec, errors, events
 from secagg.consortium import Consortium
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.aggregator.journal import (
@@ -10,7 +10,7 @@ from secagg.drivers.aggregator.journal import (
     OPEN,
     Journal,
 )
-from secagg.messages import PastRound
+from secagg.messages import History, PastRound
 from secagg.names import PeerId, Round, SessionId
 from secagg.task import Task
 
@@ -144,3 +144,72 @@ def test_who_is_blamed_is_left_out_until_readmitted(journal) -> None:
 def test_a_second_process_is_refused(journal, tmp_path) -> None:
     with pytest.raises(errors.StateError, match="another process"):
         Journal(tmp_path, members=5)
+
+
+def test_a_history_is_no_longer_than_one_message(journal) -> None:
+    limit = codec.body_limit(History, 5)
+    large = bytes(limit // 3)
+    for k in (1, 2, 3, 4):
+        row = PastRound(manifest=large, h3=bytes([k]), certificate=b"", result=b"")
+        journal.add_link("demo", link(k), row)
+    first = journal.history("demo", LINK_START)
+    assert [row.h3 for row in first] == [bytes([1]), bytes([2])]
+    assert len(codec.encode_body(History(rounds=first))) <= limit
+    assert len(journal.history("demo", link(2))) == 2
+
+
+def test_a_link_longer_than_a_message_is_still_given(journal) -> None:
+    huge = bytes(codec.body_limit(History, 5))
+    journal.add_link(
+        "demo", link(1), PastRound(manifest=huge, h3=b"", certificate=b"", result=b"")
+    )
+    assert len(journal.history("demo", LINK_START)) == 1
+
+
+SECRETS = ("a seed of 32 bytes, all of noise", "a share of some secret key")
+
+
+def journal_bytes(directory) -> bytes:
+    return b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+def with_secrets(journal) -> None:
+    journal.open_round("demo", bytes(32), 0)
+    journal.open_session(SID, MANIFEST, SECRETS[0].encode())
+    journal.append(SID, events.Stopped(code="0-1", reason=SECRETS[1]))
+    journal.close_round("demo", 1, COMPLETED)
+
+
+def test_what_the_next_round_does_not_need_is_overwritten(journal, tmp_path) -> None:
+    with_secrets(journal)
+    journal.add_link("demo", link(1), past(1))
+    journal.open_round("demo", bytes(32), 0)
+    row = journal.newest_session("demo", 1)
+    assert row is not None
+    assert (row.noise_seed, row.events) == (b"", ())
+    for secret in SECRETS:
+        assert secret.encode() not in journal_bytes(tmp_path)
+    assert journal.attempts("demo", 1) == 1
+    assert journal.history("demo", LINK_START) == (past(1),)
+
+
+def test_the_round_that_is_over_can_be_restored_until_the_next_opens(
+    journal, tmp_path
+) -> None:
+    with_secrets(journal)
+    row = journal.newest_session("demo", 1)
+    assert row is not None
+    assert row.noise_seed == SECRETS[0].encode()
+    assert len(row.events) == 1
+    for secret in SECRETS:
+        assert secret.encode() in journal_bytes(tmp_path)
+
+
+def test_other_tasks_keep_what_they_need(journal) -> None:
+    with_secrets(journal)
+    for _ in range(2):
+        number = journal.open_round("other", bytes(32), 0).round_no
+        journal.close_round("other", number, COMPLETED)
+    row = journal.newest_session("demo", 1)
+    assert row is not None
+    assert len(row.events) == 1

@@ -1,4 +1,6 @@
 import math
+import os
+import stat
 
 import pytest
 
@@ -77,3 +79,55 @@ def test_what_fails_after_the_ledger_was_opened_lets_go_of_it(tmp_path) -> None:
         opened(tmp_path)
     (tmp_path / "blobs").unlink()
     opened(tmp_path).close()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
+def test_a_directory_that_others_may_write_is_refused(tmp_path, mode) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    directory.chmod(mode)
+    with pytest.raises(errors.StateError, match="chmod go-w"):
+        opened(directory)
+    directory.chmod(0o755)
+    opened(directory).close()
+
+
+def modes(directory) -> dict[str, int]:
+    paths = (directory, *directory.rglob("*"))
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in paths}
+
+
+def filled(directory) -> AggregatorState:
+    state = opened(directory)
+    state.blobs.put(b"model")
+    state.spool(SID, CHUNKS).append(PeerId("a"), 0, bytes(8192))
+    return state
+
+
+def test_what_is_stored_is_for_its_owner_alone(tmp_path) -> None:
+    directory = tmp_path / "state"
+    before = os.umask(0)
+    try:
+        state = filled(directory)
+        found = modes(directory)
+    finally:
+        os.umask(before)
+    state.close()
+    folders = {"state", "blobs", "spool", SID.hex()}
+    assert folders < set(found)
+    for name, mode in found.items():
+        assert mode == (0o700 if name in folders else 0o600), name
+
+
+def test_rights_that_others_had_are_taken_from_them(tmp_path) -> None:
+    directory = tmp_path / "state"
+    filled(directory).close()
+    for name in ("journal.sqlite3", LEDGER_NAME):
+        (directory / name).chmod(0o644)
+    for name in ("blobs", "spool"):
+        (directory / name).chmod(0o755)
+    state = filled(directory)
+    found = modes(directory)
+    state.close()
+    assert {found["journal.sqlite3"], found[LEDGER_NAME]} == {0o600}
+    assert {found["blobs"], found["spool"]} == {0o700}

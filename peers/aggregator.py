@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from peers import model_file, records, spending
+from peers import model_file, records, spending, state_folder
 from peers.config import AggregatorConfig
 from peers.logs import Logger, short
 from peers.membership import Membership, site_context
@@ -53,6 +53,7 @@ class AggregatorProgram:
         log: Logger,
         observer: Observer = unobserved,
         reported: Callable[[RoundReport], None] = lambda _: None,
+        told: Callable[[str], None] = lambda _: None,
         bound: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Load the model, or make the first one.
@@ -64,6 +65,7 @@ class AggregatorProgram:
             log: where to say what happened.
             observer: is told what the driver reports.
             reported: is told of every round.
+            told: is told in a few words what a person should see.
             bound: is told the port.
 
         Raises:
@@ -78,6 +80,7 @@ class AggregatorProgram:
         self._watching = observer
         self._round_no = 0
         self._reported = reported
+        self._told = told
         self._bound = bound
         self._failures = 0
         self._account: spending.Account | None = None
@@ -104,9 +107,11 @@ class AggregatorProgram:
         """
         terms = self._config.task
         self._account = self._opened_account()
+        self._report_failed_round()
         async with contextlib.AsyncExitStack() as stack:
             aggregator = await self._serving(stack)
             self._log.info("listening", port=aggregator.port)
+            self._name_blamed(aggregator)
             if aggregator.port is not None:
                 self._bound(aggregator.port)
             if aggregator.last_outcome is not None:
@@ -158,7 +163,7 @@ class AggregatorProgram:
                 model_hash=self.store.current, blob=self._blob
             )
         except errors.SessionAborted as error:
-            self._aborted(error)
+            self._aborted(error, aggregator)
             return
         self._failures = 0
         self._settle(aggregator, outcome)
@@ -177,8 +182,7 @@ class AggregatorProgram:
         after = outcome.result.next_model_hash
         report = records.report_of(
             outcome,
-            hospitals=self._member.roster.hospitals,
-            connected=aggregator.connected,
+            present=self._present(aggregator),
             extras=self._config.task.extras,
             model_after=after or self.store.current,
         )
@@ -187,19 +191,50 @@ class AggregatorProgram:
         self.store.settle(outcome.round_no, model=after, completed=True)
         self._blob = self.store.read()
 
-    def _aborted(self, error: errors.SessionAborted) -> None:
+    def _aborted(self, error: errors.SessionAborted, aggregator: Aggregator) -> None:
         round_no = max(self._round_no, self.store.mark.round_no + 1)
+        self._settle_aborted(round_no, error, self._present(aggregator))
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise error
+
+    def _settle_aborted(
+        self, round_no: int, error: errors.SessionAborted, present: records.Present
+    ) -> None:
         report = records.aborted_report(
             error,
             task=self._config.task.id,
             round_no=round_no,
             model=self.store.current,
+            present=present,
         )
         self._report(report)
         self.store.settle(round_no, model=None, completed=False)
-        self._failures += 1
-        if self._failures >= FAILURES:
-            raise error
+
+    def _report_failed_round(self) -> None:
+        """Report a round that ended without a Result just before a crash."""
+        config, member = self._config, self._member
+        after = self.store.mark.round_no
+        failed = state_folder.failed_round(
+            config.state, member, config.task.id, after=after
+        )
+        if failed is not None:
+            present = records.Present(hospitals=member.roster.hospitals)
+            self._settle_aborted(*failed, present)
+
+    def _present(self, aggregator: Aggregator) -> records.Present:
+        return records.Present(
+            hospitals=self._member.roster.hospitals,
+            connected=aggregator.connected,
+            blamed=aggregator.blamed,
+        )
+
+    def _name_blamed(self, aggregator: Aggregator) -> None:
+        """Say who is left out of every session, and how to change that."""
+        for peer, why in aggregator.blamed.items():
+            remedy = f"secagg readmit {peer} --config FILE"
+            self._log.warning("left_out", hospital=peer, reason=why, remedy=remedy)
+            self._told(f"{peer} is left out for proved cheating, {why}; {remedy}")
 
     def _report(self, report: RoundReport) -> None:
         known = {(past.task, past.round) for past in records.read(self._config.state)}

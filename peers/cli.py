@@ -9,6 +9,7 @@ import typer
 import secagg
 from peers.commands import identity, roster, run
 from peers.commands.demo import demo
+from peers.commands.readmit import readmit
 from peers.commands.simulate import simulate
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(demo)
 app.add_typer(identity.app, name="identity")
 app.add_typer(roster.app, name="roster")
 app.command()(simulate)
+app.command()(readmit)
 
 
 def _version(wanted: bool) -> None:

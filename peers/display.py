@@ -113,6 +113,10 @@ class AggregatorDisplay:
             self._show()
             yield
 
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(escape(text), soft_wrap=True)
+
     def report(self, report: RoundReport) -> None:
         """Print a line that stays for a round that is over."""
         self._console.print(round_line(report))

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from peers.config import Extra
 from secagg import RoundOutcome, errors
+from secagg.drivers.outcome import Attempt, losses
 from secagg.names import PeerId
 
 FILE_NAME: Final = "rounds.jsonl"
@@ -22,6 +23,7 @@ FILE_NAME: Final = "rounds.jsonl"
 NOT_CONNECTED: Final = "was not connected when the session opened"
 NOT_READY: Final = "was connected, but not ready when the session opened"
 TOO_LATE: Final = "was ready too late for the session"
+BLAMED: Final = "left out for proved cheating, until `secagg readmit`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,8 @@ class RoundReport:
         round: its round.
         status: ``released``, ``discarded``, or ``aborted`` if there was no Result.
         session: the session's id, hexadecimal; None if aborted.
-        attempts: sessions before it that ended without a sum.
-        sets: ``u0`` to ``u5``.
+        attempts: sessions that ended without a sum, with who was dropped for what.
+        sets: ``u0`` to ``u5``; of the last session, as far as fixed, if aborted.
         lost: members that fell out, by id: the round of the protocol, and why.
         absent: hospitals of the roster that were no members, by id: why.
         verdicts: the checks on the opened sum.
@@ -80,11 +82,25 @@ class RoundReport:
         return cls(**json.loads(line))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """Who there is, for the reasons why somebody was no member.
+
+    Attributes:
+        hospitals: those of the roster.
+        connected: who is connected now.
+        blamed: who is left out for cheating that was proved, and the rule.
+    """
+
+    hospitals: tuple[PeerId, ...]
+    connected: tuple[PeerId, ...] = ()
+    blamed: Mapping[PeerId, str] = field(default_factory=dict)
+
+
 def report_of(
     outcome: RoundOutcome,
     *,
-    hospitals: Iterable[PeerId],
-    connected: Iterable[PeerId],
+    present: Present,
     extras: Iterable[Extra],
     model_after: bytes,
 ) -> RoundReport:
@@ -92,22 +108,23 @@ def report_of(
 
     Args:
         outcome: what came of it.
-        hospitals: those of the roster.
-        connected: who is connected now.
+        present: who there is.
         extras: the task's, for their units.
         model_after: the hash of the model after the round.
     """
     result = outcome.result
     error = outcome.error
+    absent = _absent(present, outcome.sets["u0"], outcome.attempts)
+    absent |= {peer: TOO_LATE for peer in outcome.late if peer not in present.blamed}
     return RoundReport(
         task=outcome.task_id,
         round=outcome.round_no,
         status=result.status,
         session=outcome.sid.hex(),
-        attempts=_attempts(outcome),
-        sets={name: list(peers) for name, peers in outcome.sets.items()},
+        attempts=_attempts(outcome.attempts),
+        sets=_plain(outcome.sets),
         lost={peer: asdict(loss) for peer, loss in outcome.lost.items()},
-        absent=_absent(outcome, hospitals, connected),
+        absent=absent,
         verdicts=[asdict(verdict) for verdict in result.verdicts],
         epsilon=outcome.epsilon,
         seconds={name: round(value, 4) for name, value in outcome.durations.items()},
@@ -122,19 +139,55 @@ def report_of(
 
 
 def aborted_report(
-    error: errors.SessionAborted, *, task: str, round_no: int, model: bytes
+    error: errors.SessionAborted,
+    *,
+    task: str,
+    round_no: int,
+    model: bytes,
+    present: Present,
 ) -> RoundReport:
-    """Return the report of a round without a Result."""
-    why = {"round": "session", "reason": f"missing when rule {error.code} ended it"}
+    """Return the report of a round without a Result; its last attempt gives the sets.
+
+    Args:
+        error: how it ended, with its attempts.
+        task: the task.
+        round_no: its round.
+        model: the hash of the model, before and after.
+        present: who there is.
+    """
+    attempts: tuple[Attempt, ...] = error.attempts
+    sets = attempts[-1].sets if attempts else {}
     return RoundReport(
         task=task,
         round=round_no,
         status="aborted",
-        lost={peer: dict(why) for peer in error.missing},
+        attempts=_attempts(attempts),
+        sets=_plain(sets),
+        lost=_lost_at_the_end(error),
+        absent=_absent(present, sets.get("u0", ()), attempts[:-1]) if sets else {},
         model_before=model.hex(),
         model_after=model.hex(),
         detail=str(error),
     )
+
+
+def _lost_at_the_end(error: errors.SessionAborted) -> dict[str, dict[str, str]]:
+    """Return who fell out of the session that ended a round, where, and why."""
+    ended = f"missing when rule {error.code} ended it"
+    lost = {peer: {"round": "session", "reason": ended} for peer in error.missing}
+    attempts: tuple[Attempt, ...] = error.attempts
+    if not attempts:
+        return lost
+    last = attempts[-1]
+    for peer, why in last.dropped.items():
+        lost[peer] = {"round": "session", "reason": why}
+    if last.sets:
+        fell = losses(last.sets, last.dropped)
+        lost |= {peer: asdict(loss) for peer, loss in fell.items()}
+    for peer in last.culprits:
+        blame = f"blamed by rule {last.code}: {last.detail}"
+        lost[peer] = {"round": "session", "reason": blame}
+    return lost
 
 
 def append(directory: Path, report: RoundReport) -> None:
@@ -185,7 +238,7 @@ def _parsed(path: Path, number: int, line: bytes) -> RoundReport:
         ) from error
 
 
-def _attempts(outcome: RoundOutcome) -> list[dict[str, Any]]:
+def _attempts(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
     return [
         {
             "session": one.sid.hex(),
@@ -194,24 +247,45 @@ def _attempts(outcome: RoundOutcome) -> list[dict[str, Any]]:
             "detail": one.detail,
             "missing": list(one.missing),
             "culprits": list(one.culprits),
+            "dropped": dict(one.dropped),
+            "sets": _plain(one.sets),
         }
-        for one in outcome.attempts
+        for one in attempts
     ]
 
 
+def _plain(sets: Mapping[str, tuple[PeerId, ...]]) -> dict[str, list[str]]:
+    return {name: list(peers) for name, peers in sets.items()}
+
+
 def _absent(
-    outcome: RoundOutcome, hospitals: Iterable[PeerId], connected: Iterable[PeerId]
+    present: Present, members: Iterable[PeerId], earlier: Iterable[Attempt]
 ) -> dict[str, str]:
-    here, members = set(connected), set(outcome.sets["u0"])
+    """Return why each hospital that is not among `members` was none of them."""
     absent: dict[str, str] = {}
-    for peer in hospitals:
-        if peer in members:
+    inside, fell = set(members), _fell_earlier(earlier)
+    for peer in present.hospitals:
+        if peer in inside:
             continue
-        if peer in outcome.late:
-            absent[peer] = TOO_LATE
+        if peer in present.blamed:
+            absent[peer] = f"{BLAMED}: {present.blamed[peer]}"
+        elif peer in fell:
+            absent[peer] = fell[peer]
         else:
-            absent[peer] = NOT_READY if peer in here else NOT_CONNECTED
+            absent[peer] = NOT_READY if peer in present.connected else NOT_CONNECTED
     return absent
+
+
+def _fell_earlier(attempts: Iterable[Attempt]) -> dict[PeerId, str]:
+    """Return who fell out of an earlier attempt of the round, and why."""
+    fell: dict[PeerId, str] = {}
+    for one in attempts:
+        silent = f"silent in attempt {one.attempt}, which rule {one.code} ended"
+        fell |= dict.fromkeys(one.missing, silent)
+        fell |= {
+            u: f"in attempt {one.attempt}: {why}" for u, why in one.dropped.items()
+        }
+    return fell
 
 
 def _metrics(outcome: RoundOutcome, extras: Iterable[Extra]) -> dict[str, float]:

@@ -55,6 +55,7 @@ def aggregator(config: Config = None, example: Example = False) -> None:
             log=log,
             observer=_both(logged(log), display.observe if display else None),
             reported=display.report if display else lambda _: None,
+            told=display.tell if display else lambda _: None,
         )
         with display.shown() if display else contextlib.nullcontext():
             asyncio.run(until_signalled(program.run()))

@@ -1,5 +1,6 @@
 """peers.cli: what a person types, and what the command answers."""
 
+import contextlib
 import json
 import socket
 import sys
@@ -12,6 +13,8 @@ import secagg
 from peers.cli import app
 from peers.config import load_aggregator, load_hospital
 from peers.enrolment import read_card
+from secagg.drivers.aggregator.journal import Journal
+from secagg.names import PeerId
 
 RUNNER = CliRunner()
 
@@ -340,6 +343,21 @@ def test_a_model_that_cannot_be_aggregated_is_one_line(enrolled, model) -> None:
         assert MODELS[model] in refused("aggregator", "--config", "agg.toml")
     finally:
         sys.modules.pop("ward", None)
+
+
+def test_a_hospital_that_was_left_out_is_readmitted(enrolled) -> None:
+    text = AGGREGATOR.format(key=key_of_consortium(), model='factory = "ward:first"')
+    (enrolled / "agg.toml").write_text(text)
+    assert "no journal" in refused("readmit", "bern", "--config", "agg.toml")
+    (enrolled / "state").mkdir()
+    with contextlib.closing(Journal(enrolled / "state", members=2)) as journal:
+        journal.blame("cardio-1", PeerId("bern"), "rule 4.7-6: bad shares")
+        running = refused("readmit", "bern", "--config", "agg.toml")
+    assert "stop that one first" in running
+    told = succeed("readmit", "bern", "--config", "agg.toml").stdout
+    assert "bern may take part in cardio-1 again" in told
+    assert "rule 4.7-6: bad shares" in told
+    assert "left out: nobody" in refused("readmit", "bern", "--config", "agg.toml")
 
 
 def test_an_address_in_use_is_one_line(enrolled) -> None:

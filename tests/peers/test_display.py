@@ -111,6 +111,11 @@ def test_the_line_of_a_round_stays(screen) -> None:
     assert "2 of 3 in the sum" in text_of(screen)
 
 
+def test_what_the_aggregator_tells_stays(screen) -> None:
+    AggregatorDisplay(screen, "cardio", 10, ["bern"]).tell("bern is out: rule [4.7-6]")
+    assert text_of(screen) == "bern is out: rule [4.7-6]\n"
+
+
 HOSPITAL_EVENTS: dict[str, Progress] = {
     "keys shared": progress.PhaseReached(sid=SID, phase="shared"),
     "sending, 25%": progress.Uploaded(sid=SID, sent_bytes=1, total_bytes=4),

@@ -1,5 +1,6 @@
 """peers.hospital and peers.aggregator, run together."""
 
+import contextlib
 import dataclasses
 import sys
 import threading
@@ -8,9 +9,13 @@ import numpy as np
 import pytest
 
 from peers import enrolment, model_file, records
+from peers.aggregator import AggregatorProgram
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
 from secagg import errors
+from secagg.drivers.aggregator.journal import Journal
+from secagg.drivers.aggregator.settings import Settings
+from secagg.names import PeerId
 from tests.peers.programs import (
     FIRST,
     HOSPITALS,
@@ -259,12 +264,63 @@ async def test_a_discarded_round_costs_nothing_of_the_budget(tmp_path) -> None:
     assert again.store.mark.completed == 3
 
 
-async def test_rounds_that_no_hospital_joins_are_reported_and_end(tmp_path) -> None:
+async def test_who_is_left_out_is_named_at_the_start_and_in_the_report(
+    tmp_path,
+) -> None:
+    await Programs(tmp_path, rounds=1).run()
+    with contextlib.closing(Journal(tmp_path / "agg-state", members=6)) as journal:
+        journal.blame("cardio-1", PeerId("zug"), "rule 4.7-6: bad shares")
+    again = Programs(tmp_path, rounds=2)
+    await again.run()
+    (named,) = again.named("agg", "left_out")
+    assert (named["hospital"], named["reason"]) == ("zug", "rule 4.7-6: bad shares")
+    assert "secagg readmit zug" in named["remedy"]
+    (report,) = again.reports
+    assert report.sets["u3"] == list(HOSPITALS[:4])
+    assert report.absent["zug"].endswith("rule 4.7-6: bad shares")
+
+
+async def test_a_round_that_failed_before_a_crash_is_reported_at_the_start(
+    tmp_path, monkeypatch
+) -> None:
+    no_patience(monkeypatch)
+
+    def crash(*_):
+        raise errors.StateError("the power went")
+
+    first = Programs(tmp_path, rounds=1, min_bits=20, ready_deadline=1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(AggregatorProgram, "_aborted", crash)
+        with pytest.raises(errors.StateError, match="the power went"):
+            await first.run()
+    assert records.read(tmp_path / "agg-state") == []
+    again = Programs(tmp_path, rounds=1)
+    await again.run()
+    lost, done = records.read(tmp_path / "agg-state")
+    assert (lost.round, lost.status) == (1, "aborted")
+    assert lost.sets["u0"] == list(HOSPITALS)
+    assert "min_bits" in lost.lost["bern"]["reason"]
+    assert (done.round, done.status) == (2, "released")
+
+
+def no_patience(monkeypatch):
+    """Let nobody wait for hospitals to come back: they are all here."""
+    defaults = Settings.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "reconnect_seconds", 0.2)
+
+
+async def test_rounds_that_no_hospital_joins_are_reported_and_end(
+    tmp_path, monkeypatch
+) -> None:
+    no_patience(monkeypatch)
     programs = Programs(tmp_path, rounds=1, min_bits=20, ready_deadline=1.0)
     with pytest.raises(errors.SessionAborted):
         await programs.run()
     assert [report.status for report in programs.reports] == ["aborted"] * 3
     assert [report.round for report in programs.reports] == [1, 2, 3]
+    for report in programs.reports:
+        assert report.sets["u0"] == list(HOSPITALS)
+        assert "min_bits" in report.lost["bern"]["reason"]
     assert programs.store.read() == (tmp_path / "first.safetensors").read_bytes()
     said = programs.named("bern", "round_aborted") + programs.named(
         "bern", "session_aborted"

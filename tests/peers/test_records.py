@@ -63,11 +63,16 @@ OUTCOME = RoundOutcome(
 EXTRAS = (Extra(name="loss", decimals=2, low=0, high=9),)
 
 
-def report_of(outcome=OUTCOME, connected=()):
+def present(connected=(), blamed=None):
+    return records.Present(
+        hospitals=HOSPITALS, connected=connected, blamed=blamed or {}
+    )
+
+
+def report_of(outcome=OUTCOME, connected=(), blamed=None):
     return records.report_of(
         outcome,
-        hospitals=HOSPITALS,
-        connected=connected,
+        present=present(connected, blamed),
         extras=EXTRAS,
         model_after=b"\x05" * 32,
     )
@@ -125,9 +130,72 @@ def test_a_discarded_round_has_its_verdicts_and_no_mean() -> None:
     assert report.metrics == {}
 
 
+def aborted(error, **who):
+    return records.aborted_report(
+        error, task="cardio", round_no=4, model=bytes(32), present=present(**who)
+    )
+
+
+def attempt_of(number, **fields):
+    u0 = (BASEL, BERN, CHUR, ZUG)
+    values = {"code": "4.5-5", "detail": "too few", "missing": (), "culprits": ()}
+    sets = {"u0": u0, "u1": u0}
+    return Attempt(
+        sid=SessionId(bytes([number]) * 32),
+        attempt=number,
+        **{"sets": sets, **values, **fields},
+    )
+
+
+def test_a_blamed_hospital_is_told_as_blamed() -> None:
+    blamed = {GENEVA: "rule 4.7-6: bad shares"}
+    late = dataclasses.replace(OUTCOME, late=(GENEVA,))
+    for outcome in (OUTCOME, late):
+        why = report_of(outcome, (GENEVA,), blamed).absent["geneva"]
+        assert why == f"{records.BLAMED}: rule 4.7-6: bad shares"
+
+
+def test_who_fell_out_of_an_earlier_attempt_is_told_so() -> None:
+    attempts = (
+        attempt_of(1, missing=(GENEVA,)),
+        attempt_of(2, dropped={GENEVA: "rule 4.1-5: n = 4 is below min_members 5"}),
+    )
+    one = dataclasses.replace(OUTCOME, attempts=attempts[:1])
+    both = dataclasses.replace(OUTCOME, attempts=attempts)
+    assert "silent in attempt 1" in report_of(one).absent["geneva"]
+    report = report_of(both)
+    assert report.absent["geneva"].startswith("in attempt 2: rule 4.1-5: n = 4")
+    assert report.attempts[1]["dropped"]["geneva"].startswith("rule 4.1-5")
+
+
+def test_a_round_without_a_result_has_the_sets_of_its_last_attempt() -> None:
+    u0 = (BASEL, BERN, CHUR, ZUG)
+    last = attempt_of(
+        2,
+        sets={"u0": u0, "u1": u0, "u2": (BASEL, BERN, CHUR)},
+        missing=(CHUR,),
+        culprits=(BASEL,),
+        dropped={ZUG: "rule 4.3-1: a breach"},
+    )
+    error = errors.SessionAborted(
+        "4.5-5", "too few", (CHUR,), [attempt_of(1, missing=(GENEVA,)), last]
+    )
+    report = aborted(error)
+    assert report.sets["u2"] == ["basel", "bern", "chur"]
+    assert report.lost["zug"] == {
+        "round": "share_keys",
+        "reason": "rule 4.3-1: a breach",
+    }
+    assert report.lost["chur"]["reason"] == "missing when rule 4.5-5 ended it"
+    assert report.lost["basel"]["reason"].startswith("blamed by rule 4.5-5")
+    assert "silent in attempt 1" in report.absent["geneva"]
+    assert [one["attempt"] for one in report.attempts] == [1, 2]
+    assert RoundReport.from_json(report.to_json()) == report
+
+
 def test_a_round_without_a_result_names_who_is_missing() -> None:
     error = errors.SessionAborted("4.5-5", "|U3| = 2 is below 3", ["zug", "bern"])
-    report = records.aborted_report(error, task="cardio", round_no=4, model=bytes(32))
+    report = aborted(error)
     assert set(report.lost) == {"bern", "zug"}
     assert "4.5-5" in report.detail
     assert report.model_before == report.model_after

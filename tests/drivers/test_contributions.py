@@ -125,3 +125,20 @@ async def test_a_silo_whose_input_does_not_fit_is_not_waited_for(network) -> Non
             await asyncio.gather(*work)
     assert set(outcome.lost) == {peer}
     assert "0-1" in outcome.lost[peer].reason
+
+
+async def test_a_silo_whose_caller_gives_up_is_not_waited_for(network) -> None:
+    world = World(5, network)
+    peer, *others = world.peers
+    async with world.serve() as aggregator, world.silos() as silos:
+        work = [asyncio.create_task(world.contribute(silos[u], u)) for u in others]
+        mine = asyncio.create_task(world.contribute(silos[peer], peer))
+        running = asyncio.create_task(aggregator.run_round())
+        seen = world.silo_events[peer]
+        await reached(seen, lambda e: isinstance(e, progress.SessionBegan))
+        mine.cancel()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            outcome = await running
+            await asyncio.gather(*work)
+    assert set(outcome.lost) == {peer}
+    assert "0-1" in outcome.lost[peer].reason

@@ -24,13 +24,24 @@ class Agenda:
         self.claimed: RoundOpen | None = None
         self._taken: dict[str, int] = {}
 
+    @property
+    def waits(self) -> bool:
+        """Whether a round waits for this silo: a new one, or one it took up."""
+        return self.claimed is not None or self._new() is not None
+
     def take_up(self) -> RoundOpen | None:
         """Take up the open round; None if there is none that is new."""
-        opened = self.opened
-        if opened is None or opened.round_no <= self._taken.get(opened.task_id, 0):
+        opened = self._new()
+        if opened is None:
             return None
         self._taken[opened.task_id] = opened.round_no
         self.claimed = opened
+        return opened
+
+    def _new(self) -> RoundOpen | None:
+        opened = self.opened
+        if opened is None or opened.round_no <= self._taken.get(opened.task_id, 0):
+            return None
         return opened
 
 

@@ -302,8 +302,8 @@ class Silo:
         return reason or advice
 
     def _urgent(self) -> bool:
-        """Whether a round was taken up that has not ended."""
-        return self._participation is not None or self._agenda.claimed is not None
+        """Whether a round waits for this silo, or runs with it."""
+        return self._participation is not None or self._agenda.waits
 
     async def _handle(self, connection: Connection, frame: Frame) -> None:
         match frame:

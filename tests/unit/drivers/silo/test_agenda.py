@@ -29,6 +29,18 @@ def test_a_round_is_taken_up_once_however_often_it_is_announced() -> None:
     assert agenda.claimed == opened("a", 3)
 
 
+def test_a_round_waits_until_it_has_its_contribution() -> None:
+    agenda = Agenda()
+    seen = [agenda.waits]
+    agenda.opened = opened("a", 1)
+    seen.append(agenda.waits)
+    agenda.take_up()
+    seen.append(agenda.waits)
+    agenda.claimed = None
+    seen.append(agenda.waits)
+    assert seen == [False, True, True, False]
+
+
 @pytest.mark.parametrize(
     "rounds", list(itertools.permutations([("a", 1), ("a", 2), ("b", 1), ("b", 2)]))
 )

@@ -197,7 +197,7 @@ async def test_a_mean_that_is_not_kept_any_more_is_a_missed_round(monkeypatch) -
         assert record_of(silos[peer]).included
 
 
-async def test_the_line_is_urgent_from_taking_a_round_up_to_its_end() -> None:
+async def test_the_line_is_urgent_from_the_opening_of_a_round_to_its_end() -> None:
     world = World(4, "memory")
     async with world.serve() as aggregator, world.silos() as silos:
         silo = silos[world.peers[0]]

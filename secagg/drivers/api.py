@@ -213,7 +213,9 @@ async def serve(
         context = None
         if not without_tls:
             context = ssl or await stack.enter_async_context(_own_tls(settings))
-        listening = websocket.listen(host, port, aggregator.accept, context)
+        listening = websocket.listen(
+            host, port, aggregator.accept, context, max_frame=aggregator.max_frame
+        )
         aggregator.port = await stack.enter_async_context(listening)
         yield aggregator
         # While it still listens: a silo whose line falls now comes back for its mean.

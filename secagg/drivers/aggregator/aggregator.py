@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from secagg import engine, errors
-from secagg.drivers.aggregator.connections import Connections
+from secagg.drivers.aggregator.connections import Connections, largest_frame
 from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.reception import Reception, Stage
@@ -45,6 +45,7 @@ class Aggregator:
     Attributes:
         last_outcome: of the newest round that has a Result, also after a restart.
         port: where it is bound, if it serves a socket.
+        max_frame: bytes of the largest frame that a silo has to send.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -73,6 +74,8 @@ class Aggregator:
         )
         self._connections = Connections()
         self._stage = Stage()
+        members, task = len(settings.roster.members), settings.task
+        self.max_frame = largest_frame(members, task.chunk_log2)
         self._running = False
         self._engine = functools.cache(
             functools.partial(engine.engine, settings.engine)
@@ -85,6 +88,7 @@ class Aggregator:
             journal=self._state.journal,
             blobs=self._state.blobs,
             observer=settings.observer,
+            max_frame=self.max_frame,
         )
 
     @property

@@ -14,8 +14,9 @@ from collections.abc import Collection
 from secagg import codec, errors, events
 from secagg import messages as msg
 from secagg.drivers import progress
+from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
-from secagg.drivers.aggregator.connections import Connections, Quota
+from secagg.drivers.aggregator.connections import Connections, Quota, Quotas
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.library import Library
 from secagg.drivers.aggregator.rounds import Round
@@ -75,6 +76,7 @@ class Reception:
         journal: Journal,
         blobs: BlobStore,
         observer: Observer,
+        max_frame: int,
     ) -> None:
         """Serve for one task.
 
@@ -86,6 +88,7 @@ class Reception:
             journal: for the history of the chain.
             blobs: what is served.
             observer: is told who came, went and broke what.
+            max_frame: bytes of the largest frame of a client.
         """
         self._task_id = task_id
         self._door = door
@@ -93,8 +96,11 @@ class Reception:
         self._stage = stage
         self._journal = journal
         self.library = Library(blobs)
+        self._archive = Archive(journal, self._seal)
         self._observer = observer
         self._members = len(door.roster.members)
+        self._max_frame = max_frame
+        self._quotas = Quotas(self._members, door.clock)
 
     async def accept(self, transport: Transport) -> None:
         """Serve one connection until it ends."""
@@ -143,11 +149,11 @@ class Reception:
 
     async def _serve(self, connection: Connection, hello: msg.Hello) -> None:
         self._greet(connection, hello)
-        quota = Quota(self._members)
+        quota = self._quotas.of(connection.peer)
         handle = functools.partial(self._handle, connection, quota)
         reason = ""
         try:
-            await connection.serve(handle)
+            await connection.serve(handle, max_frame=self._max_frame)
         except ConnectionLost as error:
             reason = error.reason
         except errors.RemoteProtocolError as error:
@@ -159,6 +165,7 @@ class Reception:
             await connection.close(reason)
         finally:
             await self.library.leave(connection)
+            await self._archive.leave(connection)
         gone = progress.Disconnected(peer=connection.peer, reason=reason)
         self._observer(gone)
 
@@ -199,8 +206,10 @@ class Reception:
         self._say(connection, opened)
 
     def _say(self, connection: Connection, message: msg.Message) -> None:
-        envelope = lobby.lobby_seal(message, door=self._door, connection=connection)
-        connection.post(envelope)
+        connection.post(self._seal(connection, message))
+
+    def _seal(self, connection: Connection, message: msg.Message) -> msg.Envelope:
+        return lobby.lobby_seal(message, door=self._door, connection=connection)
 
     # --- frames -----------------------------------------------------------------
 
@@ -247,8 +256,7 @@ class Reception:
             case msg.Ready():
                 self._ready(connection.peer, message)
             case msg.Catchup():
-                rounds = self._journal.history(message.task_id, message.head)
-                self._say(connection, msg.History(rounds=rounds))
+                self._archive.answer(connection, message)
             case msg.Fetch():
                 self.library.serve(connection, message)
             case _:

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 
 import pytest
 
@@ -182,3 +183,42 @@ async def test_a_flood_of_messages_is_cut_off_by_rule_7_1_1() -> None:
         with pytest.raises(ConnectionLost):
             await flood(guest)
         assert (await reading).startswith("rule 7.1-1")
+
+
+async def flooded(guest: Guest) -> str:
+    """Say a hundred messages on a new connection; return why it was closed."""
+    await guest.enter()
+    reading = asyncio.create_task(guest.closed())
+    with contextlib.suppress(ConnectionLost):
+        for _ in range(100):
+            await guest.say(READY)
+    await guest.transport.close()
+    return await reading
+
+
+async def test_a_flood_over_many_connections_is_cut_off_too() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        reasons = [await flooded(guest) for _ in range(20)]
+    assert any(reason.startswith("rule 7.1-1") for reason in reasons)
+    assert not reasons[0]
+
+
+async def test_a_frame_no_silo_has_to_send_is_refused() -> None:
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        await guest.enter()
+        await guest.transport.send(bytes(aggregator.max_frame + 1))
+        assert (await guest.closed()).startswith("rule 7.1-1")
+
+
+async def test_a_large_frame_before_the_proof_is_refused() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        transport = await world._connect(guest._peer)
+        await transport.recv()
+        await transport.send(vector.envelope_frame(bytes(2048)))
+        with pytest.raises(ConnectionLost, match=r"rule 7\.1-1"):
+            await transport.recv()
+    refused = [e for e in world.events if isinstance(e, progress.PeerRefused)]
+    assert [event.rule for event in refused] == ["7.1-1"]

@@ -141,7 +141,23 @@ def checked(result: Any, entry_point: str) -> TrainResult:
         raise errors.InputError(
             f"{entry_point}: weight = {result.weight!r} is not an integer"
         )
+    if not isinstance(result.metrics, Mapping):
+        raise errors.InputError(
+            f"{entry_point}: metrics is a {type(result.metrics).__name__}, not a"
+            " mapping from names to numbers"
+        )
+    for name, value in result.metrics.items():
+        _check_number(entry_point, name, value)
     return result
+
+
+def _check_number(entry_point: str, name: str, value: Any) -> None:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise errors.InputError(
+            f"{entry_point}: metric {name!r} is no number, but {value!r}"
+        ) from error
 
 
 def extras_of(

@@ -76,6 +76,9 @@ def test_a_module_that_does_not_load_says_why_and_where(folder, code) -> None:
 
 NO_STATE: Any = [1.0]
 NO_WEIGHT: Any = 2.5
+NO_METRICS: Any = [("loss", 1.0)]
+NO_NUMBER: Any = {"loss": "0.5 or so"}
+NO_SCALAR: Any = {"loss": [1.0]}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,9 @@ NO_WEIGHT: Any = 2.5
         TrainResult(NO_STATE),
         TrainResult({}, NO_WEIGHT),
         TrainResult({}, True),
+        TrainResult({}, 1, NO_METRICS),
+        TrainResult({}, 1, NO_NUMBER),
+        TrainResult({}, 1, NO_SCALAR),
     ],
 )
 def test_what_is_no_train_result_is_refused(result) -> None:

@@ -15,8 +15,9 @@ from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.progress import Observer, guarded, unobserved
+from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
-from secagg.drivers.silo.store import ClientStore, SqliteStore, default_directory
+from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context

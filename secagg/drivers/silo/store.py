@@ -8,7 +8,6 @@ rules 4.1-6 and 4.1-8 protect: it counts as one corruption (spec 2.3).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, Self
@@ -16,7 +15,6 @@ from typing import Final, Protocol, Self
 from secagg import errors
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.database import Database, Row
-from secagg.identity import Identity
 from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "state.sqlite3"
@@ -41,7 +39,6 @@ _IF_DAMAGED: Final = (
     " is over, and not from an old copy, which has forgotten what was released"
 )
 
-_KEY_DIGITS: Final = 16
 _NOTHING_JOINED: Final = (0, 0)
 
 
@@ -267,18 +264,6 @@ class SqliteStore:
             task_id,
         )
         return tuple(_receipt(row) for row in rows)
-
-
-def default_directory(identity: Identity) -> Path:
-    """Return where an identity's state lies unless the site says otherwise.
-
-    The XDG base directories' state home, in which each identity has its own folder: two
-    keys under one id are two identities.
-    """
-    named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    home = named if named.is_absolute() else Path.home() / ".local" / "state"
-    key = identity.key.public.hex()[:_KEY_DIGITS]
-    return home / "secagg" / f"{identity.id}-{key}"
 
 
 def _receipt(row: Row) -> Receipt:

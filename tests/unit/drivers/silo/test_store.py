@@ -17,10 +17,7 @@ from secagg.drivers.silo.store import (
     MemoryStore,
     Receipt,
     SqliteStore,
-    default_directory,
 )
-from secagg.entropy import SeededEntropy
-from secagg.identity import Identity
 from secagg.names import PeerId, SessionId
 
 RECEIPT = Receipt(
@@ -260,28 +257,3 @@ def test_a_file_has_columns_for_bytes_only_for_public_hashes(tmp_path) -> None:
     raw.close()
     assert {name for name, kind in columns if kind == "BLOB"} == PUBLIC_BYTES
     assert {kind for _, kind in columns} == {"BLOB", "TEXT", "INTEGER", "REAL"}
-
-
-def bern(seed: bytes = b"one") -> Identity:
-    return Identity.generate(PeerId("bern"), SeededEntropy(seed))
-
-
-def test_the_default_directory_is_named_after_the_id_and_the_key(
-    tmp_path, monkeypatch
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    key = bern().key.public.hex()[:16]
-    assert default_directory(bern()) == tmp_path / "secagg" / f"bern-{key}"
-    assert default_directory(bern(b"another key")) != default_directory(bern())
-
-
-@pytest.mark.parametrize("named", [None, "", "not/absolute"])
-def test_without_a_state_home_the_default_lies_in_the_users_own(
-    tmp_path, monkeypatch, named
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
-    if named is not None:
-        monkeypatch.setenv("XDG_STATE_HOME", named)
-    parent = tmp_path / ".local" / "state" / "secagg"
-    assert default_directory(bern()).parent == parent

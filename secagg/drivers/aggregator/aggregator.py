@@ -19,13 +19,12 @@ from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.reception import Reception, Stage
 from secagg.drivers.aggregator.rounds import Round, Site, Terms
-from secagg.drivers.aggregator.session import Surroundings
 from secagg.drivers.aggregator.settings import Settings
 from secagg.drivers.aggregator.state import AggregatorState
+from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.outcome import RoundOutcome
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.transport import Transport
-from secagg.engine import MaskEngine
 from secagg.masked_chunks import chunks_of
 from secagg.names import Mean, PeerId
 from secagg.server import Server
@@ -271,7 +270,7 @@ class Aggregator:
             sid=server.sid,
             model_hash=server.manifest.model_hash,
             spool=self._state.spool(server.sid, chunks_of(params)),
-            engine=self._engine_of(params.width),
+            engine=self._engine(params.width),
             noise_seed=noise_seed,
             ledger=self._state.ledger,
             blobs=self._state.blobs,
@@ -281,9 +280,6 @@ class Aggregator:
 
     def _last_mean(self) -> Mean | None:
         return None if self.last_outcome is None else self.last_outcome.mean
-
-    def _engine_of(self, width: int) -> MaskEngine:
-        return self._engine(width)
 
 
 @contextlib.asynccontextmanager

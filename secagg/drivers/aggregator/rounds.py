@@ -15,7 +15,8 @@ from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.gathering import Gathering
 from secagg.drivers.aggregator.journal import COMPLETED, FAILED, Journal, RoundRow
 from secagg.drivers.aggregator.opening import Opening
-from secagg.drivers.aggregator.session import Ended, Session, Surroundings
+from secagg.drivers.aggregator.session import Ended, Session
+from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.outcome import Attempt, RoundOutcome, Traffic
 from secagg.drivers.wire.lobby import Door
 from secagg.messages import Manifest

@@ -9,45 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterable
 from typing import assert_never
 
 from secagg import errors, events
 from secagg.drivers import progress
-from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.storing import Storing
-from secagg.drivers.clock import Clock
-from secagg.drivers.progress import Observer
-from secagg.messages import Envelope, Result
+from secagg.drivers.aggregator.surroundings import Surroundings
+from secagg.messages import Result
 from secagg.names import PeerId
 from secagg.server import Server
 from secagg.transitions import ServerPhase
 
-Post = Callable[[PeerId, Envelope], None]
-"""Queues a message to a member, if it is connected."""
-
 Ended = events.Completed | events.Aborted
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What a session acts on.
-
-    Attributes:
-        journal: where events go first.
-        post: the network.
-        clock: deadlines and durations.
-        observer: is told what happens.
-        reconnect_seconds: added to the first deadline after a restart.
-    """
-
-    journal: Journal
-    post: Post
-    clock: Clock
-    observer: Observer
-    reconnect_seconds: float
 
 
 class Session:

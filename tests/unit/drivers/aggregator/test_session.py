@@ -7,8 +7,9 @@ from secagg import errors, events
 from secagg.consortium import Consortium, open_session
 from secagg.drivers import progress
 from secagg.drivers.aggregator.opening import Opening
-from secagg.drivers.aggregator.session import Session, Surroundings
+from secagg.drivers.aggregator.session import Session
 from secagg.drivers.aggregator.state import AggregatorState
+from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.engine import engine
 from secagg.masked_chunks import chunks_of
 from secagg.messages import Envelope

@@ -283,6 +283,11 @@ class HospitalConfig(Member):
     aggregator: str = Field(
         pattern=r"^wss?://\S+$", description="the aggregator's address, wss://host:port"
     )
+    proxy: str | None = Field(
+        default=None,
+        pattern=r"^(https?|socks[45]h?)://\S+$",
+        description="the site's own proxy, such as http://proxy:3128; none",
+    )
     tasks: Names | None = Field(
         default=None, description="task ids to take part in; all"
     )

@@ -107,6 +107,7 @@ class Hospital:
             policy=policy_of(self._config.policy, self._config.tasks),
             state=self._config.state,
             ssl=site_context(self._config.tls, server=False),
+            proxy=self._config.proxy,
             observer=self._observer,
             entropy=self._entropy,
         ) as silo:

@@ -89,6 +89,10 @@ def test_an_aggregators_file_is_read(consortium) -> None:
 
 
 MISTAKES = {
+    "a proxy without a scheme": (
+        ("hospital", ("identity =", 'proxy = "proxy:3128"\nidentity =')),
+        ["line 3: proxy", "http://proxy:3128"],
+    ),
     "a key with a letter wrong": (
         ("hospital", ("identity =", "idenity =")),
         ["hospital.toml, line 3: idenity: unknown key; did you mean 'identity'?"],

@@ -190,9 +190,12 @@ async def test_a_trainer_that_exits_ends_its_program_alone(tmp_path) -> None:
 async def test_a_hospital_does_not_train_for_a_task_that_is_not_its(tmp_path) -> None:
     programs = Programs(tmp_path, rounds=1, tasks='tasks = ["kidney"]')
     trained = []
-    programs.trainers = dict.fromkeys(
-        HOSPITALS, lambda state, info: trained.append(info) or train(state, info)
-    )
+
+    def noting(state, info):
+        trained.append(info)
+        return train(state, info)
+
+    programs.trainers = dict.fromkeys(HOSPITALS, noting)
     with pytest.raises(TimeoutError):
         await programs.run(seconds=2)
     assert trained == []

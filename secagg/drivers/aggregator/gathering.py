@@ -50,7 +50,8 @@ class Gathering:
             least: how few may go on at the deadline.
             clock: whose deadline it is.
             seconds: until the deadline.
-            patient: whether to go on waiting for `least` after the deadline.
+            patient: whether to go on waiting for `least` after the deadline; if not,
+                and nobody is expected, it does not wait at all.
 
         Returns:
             Whether there are enough.
@@ -59,7 +60,8 @@ class Gathering:
         timer = asyncio.create_task(clock.deadline(seconds))
         try:
             while not self._enough(expected, least):
-                if timer.done():
+                hopeless = not patient and not expected
+                if timer.done() or hopeless:
                     break
                 await self._change(timer)
             return await self._late(least) if patient else len(self.ready) >= least

@@ -84,6 +84,15 @@ async def test_with_too_few_at_the_deadline_another_wait_gives_up() -> None:
     assert not await waiting
 
 
+async def test_another_wait_gives_up_at_once_if_nobody_is_expected() -> None:
+    one, clock, _ = gathering()
+    one.add(A, ready())
+    ended = await one.wait(
+        expected=frozenset(), least=2, clock=clock, seconds=60, patient=False
+    )
+    assert not ended
+
+
 async def test_a_new_process_of_a_silo_replaces_its_nonce() -> None:
     one, _, _ = gathering()
     one.add(A, ready(1))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from secagg import errors, packing
 from secagg.crypto import merkle
 from secagg.field import MAX_WIDTH, MIN_WIDTH
-from secagg.names import MaskedVector, SessionId, VectorSum
+from secagg.names import SessionId, VectorSum
 
 MIN_CHUNK_LOG2: Final = 12
 MAX_CHUNK_LOG2: Final = 20
@@ -86,26 +86,6 @@ class Chunks:
         """
         start, stop = self.span(index)
         return packing.packed_size(stop - start, self.width)
-
-
-def pack_chunk(y_u: MaskedVector, index: int, chunks: Chunks) -> bytes:
-    """Return chunk `index` of y_u, packed.
-
-    Args:
-        y_u: shape (chunks.length,).
-        index: which chunk.
-        chunks: how y_u is cut.
-
-    Raises:
-        LocalProtocolError: y_u has another length, or there is no such chunk.
-        ParameterError: an element is not below p.
-    """
-    if len(y_u) != chunks.length:
-        raise errors.LocalProtocolError(
-            f"the vector has {len(y_u)} elements, not {chunks.length}"
-        )
-    start, stop = chunks.span(index)
-    return packing.pack(y_u[start:stop], chunks.width)
 
 
 def is_next(index: int, stored: int, chunks: Chunks) -> bool:

@@ -10,7 +10,6 @@ from secagg.crypto import agree, transcript
 from secagg.crypto.aead import open_sealed, seal
 from secagg.crypto.kdf import lp
 from secagg.entropy import Entropy
-from secagg.field import Q
 from secagg.messages import DealtEntry, DealtShare, DealtShares, ShareKeys
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
@@ -169,7 +168,7 @@ def _open_entry(entry: DealtShare, party: Party, book: KeyBook) -> tuple[bytes, 
     plaintext = open_sealed(key, entry.sealed, ad)
     head = _plaintext(u, v, party.params.x_of(v))
     share_b, share_s = plaintext[-64:-32], plaintext[-32:]
-    below = all(int.from_bytes(y, "little") < Q for y in (share_b, share_s))
+    below = shamir.is_scalar(share_b) and shamir.is_scalar(share_s)
     errors.require(
         "4.3-5",
         plaintext[:-64] == head and len(plaintext) == len(head) + 64 and below,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from secagg import errors, shamir
 from secagg.crypto import agree, transcript
-from secagg.field import Q
 from secagg.masking import Mask, removed_masks
 from secagg.messages import AdvertiseKeys, ShareKeys, Unmasking
 from secagg.names import PeerId, SessionId
@@ -49,9 +48,7 @@ def server_accept(message: Unmasking, *, holder: PeerId, dealings: Dealings) -> 
         RemoteProtocolError: rules 4.7-1, 4.7-2.
     """
     shares = message.shares
-    formed = all(
-        y is None or (len(y) == 32 and int.from_bytes(y, "little") < Q) for y in shares
-    )
+    formed = all(y is None or shamir.is_scalar(y) for y in shares)
     errors.require(
         "4.7-1",
         len(shares) == len(dealings.u2) and formed,
@@ -139,7 +136,7 @@ class _Weights:
         xs = tuple(x for x, _ in points)
         if xs not in self._known:
             self._known[xs] = shamir.lagrange_at_zero(xs)
-        ys = [int.from_bytes(y, "little") for _, y in points]
+        ys = [shamir.scalar_from_bytes(y) for _, y in points]
         return shamir.scalar_to_bytes(shamir.rebuild(ys, self._known[xs]))
 
 

@@ -124,44 +124,6 @@ def reduce(
     return out
 
 
-def add_into(acc: NDArray[np.uint32], values: NDArray[np.uint32], p: int) -> None:
-    """Add `values` to `acc` mod p, in place.
-
-    Args:
-        acc: elements in [0, p), shape (k,).
-        values: elements in [0, p), shape (k,).
-        p: a prime p_w.
-    """
-    for begin in range(0, len(acc), _BLOCK):
-        # a + b = a - (p - b) mod p, and p - b is in [1, p].
-        complement = np.uint32(p) - values[begin : begin + _BLOCK]
-        _subtract_block(acc[begin : begin + _BLOCK], complement, p)
-
-
-def subtract_from(acc: NDArray[np.uint32], values: NDArray[np.uint32], p: int) -> None:
-    """Subtract `values` from `acc` mod p, in place.
-
-    Args:
-        acc: elements in [0, p), shape (k,).
-        values: elements in [0, p), shape (k,).
-        p: a prime p_w.
-    """
-    for begin in range(0, len(acc), _BLOCK):
-        _subtract_block(acc[begin : begin + _BLOCK], values[begin : begin + _BLOCK], p)
-
-
-def _subtract_block(acc: NDArray[np.uint32], taken: NDArray[np.uint32], p: int) -> None:
-    """Take `taken`, in [0, p], from `acc`, in [0, p), mod p.
-
-    a - c is in [-p, p - 1]. Where it is negative uint32 has it as a - c + 2^32, and
-    adding p wraps that to a - c + p, in [0, p - 1].
-    """
-    borrow = (acc < taken).astype(np.uint32)
-    acc -= taken
-    borrow *= np.uint32(p)
-    acc += borrow
-
-
 def squared_norm(values: NDArray[np.int64]) -> int:
     """Return the exact squared L2 norm of `values`.
 

@@ -25,17 +25,11 @@ PEER_ID: Final = re.compile(r"[a-z0-9-]{1,64}")
 SessionId = NewType("SessionId", bytes)
 """32 bytes: the hash of the Manifest (spec 3.4-1)."""
 
-Update = NewType("Update", NDArray[np.float64])
-"""What training produced, float64, shape (m,)."""
-
 InputVector = NewType("InputVector", NDArray[np.uint32])
 """x_u mod p, elements in [0, p); never leaves the hospital."""
 
 MaskedVector = NewType("MaskedVector", NDArray[np.uint32])
 """y_u, elements in [0, p); the only vector that goes on the wire."""
-
-MaskedSum = NewType("MaskedSum", NDArray[np.uint32])
-"""The sum of y_u over U3 mod p, masks still on."""
 
 VectorSum = NewType("VectorSum", NDArray[np.int64])
 """The opened integer sum of x_u over U3, centred."""

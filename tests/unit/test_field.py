@@ -125,38 +125,6 @@ def test_reduce_at_the_largest_sums_and_around_multiples_of_p(width):
     assert reduced.tolist() == [s % p for s in sums]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_add_into_at_the_edges(width):
-    p = field.PRIMES[width]
-    ends = [0, 1, p // 2, p // 2 + 1, p - 2, p - 1]
-    a, b = (g.ravel() for g in np.meshgrid(ends, ends))
-    acc = a.astype(np.uint32)
-    field.add_into(acc, b.astype(np.uint32), p)
-    assert acc.tolist() == [(x + y) % p for x, y in zip(a, b, strict=True)]
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_subtract_from_at_the_edges(width):
-    p = field.PRIMES[width]
-    ends = [0, 1, p // 2, p // 2 + 1, p - 2, p - 1]
-    a, b = (g.ravel() for g in np.meshgrid(ends, ends))
-    acc = a.astype(np.uint32)
-    field.subtract_from(acc, b.astype(np.uint32), p)
-    assert acc.tolist() == [(x - y) % p for x, y in zip(a, b, strict=True)]
-
-
-def test_add_into_and_subtract_from_cross_blocks():
-    p = field.PRIMES[32]
-    size = 3 * field._BLOCK + 5
-    values = (np.arange(size, dtype=np.uint64) * 2654435761 % p).astype(np.uint32)
-    acc = values[::-1].copy()
-    field.add_into(acc, values, p)
-    expected = (values.astype(np.uint64) + values[::-1]) % p
-    assert np.array_equal(acc, expected)
-    field.subtract_from(acc, values, p)
-    assert np.array_equal(acc, values[::-1])
-
-
 @given(values=INT64)
 def test_squared_norm_is_exact_for_any_int64(values):
     assert field.squared_norm(values) == sum(v * v for v in values.tolist())

@@ -199,11 +199,6 @@ class Journal:
         )
         return self._session(*rows[0]) if rows else None
 
-    def is_open(self, sid: SessionId) -> bool:
-        """Return whether a session has not ended."""
-        rows = self._database.execute("SELECT status FROM sessions WHERE sid = ?", sid)
-        return bool(rows) and rows[0][0] == OPEN
-
     def _session(self, sid: bytes, manifest: bytes, noise_seed: bytes) -> SessionRow:
         terms = codec.decode_body("Manifest", manifest, members=self._members)
         if not isinstance(terms, msg.Manifest):

@@ -94,6 +94,19 @@ def envelope_hash(envelope: Envelope) -> bytes:
     return hashlib.sha256(codec.encode_envelope(envelope)).digest()
 
 
+def verifies(envelope: Envelope, *, public: bytes, h: bytes) -> bool:
+    """Return whether an envelope's own signature is `public`'s under `h`."""
+    signed = transcript.signing_input(
+        envelope.type,
+        envelope.sid,
+        envelope.sender,
+        envelope.receiver,
+        h,
+        envelope.body,
+    )
+    return sign.verify(public, envelope.signature, signed)
+
+
 def open_envelope(
     envelope: Envelope, *, public: bytes, h: bytes, members: int
 ) -> Message:
@@ -108,17 +121,9 @@ def open_envelope(
     Raises:
         RemoteProtocolError: rule 3.4-3; CodecError: rules 3.3-1 to 3.3-6, 3.4-2.
     """
-    signed = transcript.signing_input(
-        envelope.type,
-        envelope.sid,
-        envelope.sender,
-        envelope.receiver,
-        h,
-        envelope.body,
-    )
     errors.require(
         "3.4-3",
-        sign.verify(public, envelope.signature, signed),
+        verifies(envelope, public=public, h=h),
         f"the signature of {envelope.type} does not verify: compare the roster's keys",
         [envelope.sender],
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from secagg import codec, errors
-from secagg.crypto import sign, transcript
+from secagg.crypto import transcript
 from secagg.drivers.clock import Clock
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.transport import ConnectionLost, Transport
@@ -36,7 +36,7 @@ from secagg.messages import (
 )
 from secagg.names import VERSION, PeerId, SessionId
 from secagg.roster import AGGREGATOR, HOSPITAL, Roster
-from secagg.signing import check_route, seal
+from secagg.signing import check_route, seal, verifies
 from secagg.vector import EnvelopeFrame, envelope_frame, parse_frame
 
 MAX_DRIFT_MS: Final = 5 * 60 * 1000
@@ -218,7 +218,7 @@ def lobby_open(envelope: Envelope, *, door: Door, connection: Connection) -> Mes
     check_route(envelope, peer=peer, me=door.identity.id)
     errors.require(
         "8-6",
-        _verifies(envelope, door.roster.member(peer).key, connection.hc),
+        verifies(envelope, public=door.roster.member(peer).key, h=connection.hc),
         f"{envelope.type} is not signed by {peer} for this connection",
         [peer],
     )
@@ -249,7 +249,7 @@ def _proved(
     check_route(envelope, peer=peer, me=door.identity.id)
     errors.require(
         "8-1",
-        _verifies(envelope, roster.member(peer).key, h),
+        verifies(envelope, public=roster.member(peer).key, h=h),
         f"{envelope.type} is not signed with the key the roster has for {peer}: compare"
         f" the fingerprint {roster.fingerprint(peer)} with that of the other side",
         [peer],
@@ -260,18 +260,6 @@ def _proved(
     if not isinstance(message, kind):
         raise errors.RemoteProtocolError("8-1", f"{envelope.type} was expected")
     return message
-
-
-def _verifies(envelope: Envelope, public: bytes, h: bytes) -> bool:
-    signed = transcript.signing_input(
-        envelope.type,
-        envelope.sid,
-        envelope.sender,
-        envelope.receiver,
-        h,
-        envelope.body,
-    )
-    return sign.verify(public, envelope.signature, signed)
 
 
 async def _say(

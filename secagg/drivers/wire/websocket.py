@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import websockets
@@ -122,15 +122,7 @@ async def dial(
             ssl=context,
             proxy=proxy if context is not None else None,
             create_connection=_telling(lost),
-            logger=_QUIET,
-            compression=None,
-            max_size=max_frame,
-            max_queue=QUEUED_FRAMES,
-            write_limit=WRITE_BUFFER,
-            open_timeout=OPEN_SECONDS,
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
-            close_timeout=CLOSE_SECONDS,
+            **_both_ends(max_frame),
         )
     except (websockets.InvalidURI, websockets.InvalidProxy, ImportError) as error:
         raise errors.ConnectionRefused(f"{url}: {error}; {_CHECK_ADDRESS}") from None
@@ -143,6 +135,21 @@ async def dial(
     except ValueError as error:
         raise errors.ConnectionRefused(f"{url}: {error}; {_CHECK_ADDRESS}") from None
     return WebSocketTransport(socket)
+
+
+def _both_ends(max_frame: int) -> dict[str, Any]:
+    """Return the settings that a connection has at either end."""
+    return {
+        "logger": _QUIET,
+        "compression": None,
+        "max_size": max_frame,
+        "max_queue": QUEUED_FRAMES,
+        "write_limit": WRITE_BUFFER,
+        "open_timeout": OPEN_SECONDS,
+        "ping_interval": PING_SECONDS,
+        "ping_timeout": PING_SECONDS,
+        "close_timeout": CLOSE_SECONDS,
+    }
 
 
 def _telling(lost: list[Exception]) -> type[ClientConnection]:
@@ -250,15 +257,7 @@ async def listen(
         host,
         port,
         ssl=context,
-        logger=_QUIET,
-        compression=None,
-        max_size=max_frame,
-        max_queue=QUEUED_FRAMES,
-        write_limit=WRITE_BUFFER,
-        open_timeout=OPEN_SECONDS,
-        ping_interval=PING_SECONDS,
-        ping_timeout=PING_SECONDS,
-        close_timeout=CLOSE_SECONDS,
+        **_both_ends(max_frame),
     ) as server:
         yield server.sockets[0].getsockname()[1]
 

@@ -253,6 +253,7 @@ async def _welcome(file: File, frame: bytes, door: Any) -> None:
         h=lobby.ZERO,
     )
     first = vector.envelope_frame(codec.encode_envelope(sealed))
+
     def but_for_the_challenge(
         envelope: msg.Envelope, *, public: bytes, h: bytes
     ) -> bool:

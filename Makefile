@@ -36,5 +36,5 @@ clean:  ## remove caches and build outputs; .venv stays
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt \
-		-e '.[torch,peers,dp,demo,dev]'
+		-e '.[torch,peers,dp,demo,fast,gpu,dask,dev]'
 	touch $@

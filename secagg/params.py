@@ -207,7 +207,11 @@ class Parameters:
 
     def x_of(self, peer: PeerId) -> int:
         """Return the Shamir coordinate 1 + index of `peer` in U0 (spec 4.3)."""
-        return 1 + self.members.index(peer)
+        return self._coordinates[peer]
+
+    @cached_property
+    def _coordinates(self) -> dict[PeerId, int]:
+        return {peer: x for x, peer in enumerate(self.members, start=1)}
 
 
 def check_ranges(manifest: Manifest) -> None:

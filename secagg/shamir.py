@@ -1,8 +1,9 @@
-"""Shamir sharing over GF(Q), Q = 2^256 - 189, in Python's integers: spec section 4.3.
+"""Shamir sharing over GF(Q), Q = 2^256 - 189: spec section 4.3.
 
 Any t points of a polynomial of degree t - 1 give its value at 0; t - 1 give nothing.
 Shamir, "How to share a secret", CACM 22(11), 1979. The x-coordinates are public and the
-work that depends on them alone is done once for all secrets. Python's arithmetic is not
+work that depends on them alone is done once for all secrets. Dealing evaluates all
+polynomials at all coordinates together, in limbs of 32 bits. Python's arithmetic is not
 constant in time; secrets and shares serve one session (see the spec's section 13).
 """
 
@@ -13,7 +14,10 @@ import itertools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from secagg import errors
 from secagg.entropy import Entropy
@@ -22,6 +26,17 @@ from secagg.field import Q
 SCALAR_SIZE: Final = 32
 """Bytes of an encoded scalar."""
 
+MAX_COORDINATE: Final = 4096
+"""The largest x: a Manifest has at most as many members (spec 3.7)."""
+
+Words: TypeAlias = NDArray[np.uint64]
+
+_LIMBS: Final = 8
+_LIMB_BITS: Final = np.uint64(32)
+_LIMB: Final = np.uint64(2**32 - 1)
+_FOLD: Final = np.uint64(2**256 - Q)
+"""2^256 is 189 mod Q."""
+
 
 def share(secret: int, coefficients: Sequence[int], xs: Sequence[int]) -> list[int]:
     """Return f(x) for each of `xs`, f(0) = `secret`.
@@ -29,7 +44,7 @@ def share(secret: int, coefficients: Sequence[int], xs: Sequence[int]) -> list[i
     Args:
         secret: in [0, Q).
         coefficients: of x, x^2, ... x^(t-1), uniform in [0, Q), fresh for this secret.
-        xs: the holders' coordinates, distinct, in [1, Q).
+        xs: the holders' coordinates, distinct, in [1, 4096].
 
     Returns:
         The shares in the order of `xs`, each in [0, Q); any t rebuild the secret.
@@ -37,18 +52,36 @@ def share(secret: int, coefficients: Sequence[int], xs: Sequence[int]) -> list[i
     Raises:
         ParameterError: a value is out of its range, or a coordinate is repeated.
     """
-    _check_scalars("secret", (secret,))
-    _check_scalars("coefficient", coefficients)
+    return share_all([(secret, *coefficients)], xs)[0]
+
+
+def share_all(
+    polynomials: Sequence[Sequence[int]], xs: Sequence[int]
+) -> list[list[int]]:
+    """Return, for each polynomial, its values at `xs`: many secrets dealt at once.
+
+    Args:
+        polynomials: each its coefficients in [0, Q), the secret first; of one length.
+        xs: the holders' coordinates, distinct, in [1, 4096].
+
+    Raises:
+        ParameterError: a value is out of its range, the lengths differ, or a coordinate
+            is repeated.
+    """
+    for polynomial in polynomials:
+        _check_scalars("coefficient", polynomial)
     _check_coordinates(xs)
-    descending = (*reversed(coefficients), secret)
-    return [_horner(descending, x) for x in xs]
+    if len({len(polynomial) for polynomial in polynomials}) != 1:
+        raise errors.ParameterError("the polynomials are not all of one length")
+    values = _horner(_in_limbs(polynomials), np.array(xs, dtype=np.uint64))
+    return [_from_limbs(values[:, k]) for k in range(len(polynomials))]
 
 
 def lagrange_at_zero(xs: Sequence[int]) -> list[int]:
     """Return the weights w_i with f(0) = sum w_i f(x_i) for every f of degree < k.
 
     Args:
-        xs: k distinct coordinates in [1, Q). Once per set, not per secret.
+        xs: k distinct coordinates in [1, 4096]. Once per set, not per secret.
 
     Raises:
         ParameterError: a coordinate is out of its range or repeated.
@@ -90,7 +123,7 @@ def on_one_polynomial(xs: Sequence[int], ys: Sequence[int], t: int) -> bool:
     the sum over i of v_i x_i^k y_i is 0.
 
     Args:
-        xs: n distinct coordinates in [1, Q).
+        xs: n distinct coordinates in [1, 4096].
         ys: n values in [0, Q).
         t: the threshold, at least 1.
 
@@ -149,11 +182,80 @@ def is_scalar(data: bytes) -> bool:
     return len(data) == SCALAR_SIZE and int.from_bytes(data, "little") < Q
 
 
-def _horner(descending: Sequence[int], x: int) -> int:
-    value = 0
-    for coefficient in descending:
-        value = (value * x + coefficient) % Q
-    return value
+def _in_limbs(polynomials: Sequence[Sequence[int]]) -> Words:
+    """Return coefficients as limbs, least first, shape (t, 8, polynomials, 1)."""
+    data = b"".join(
+        coefficient.to_bytes(SCALAR_SIZE, "little")
+        for polynomial in polynomials
+        for coefficient in polynomial
+    )
+    limbs = np.frombuffer(data, dtype="<u4").reshape(len(polynomials), -1, _LIMBS)
+    return limbs.transpose(1, 2, 0)[..., np.newaxis].astype(np.uint64)
+
+
+def _from_limbs(values: Words) -> list[int]:
+    """Return the scalars of shape (8, n), whatever the limbs hold beyond 32 bits."""
+    low, high = (
+        part.T.astype("<u4").tobytes()
+        for part in (values & _LIMB, values >> _LIMB_BITS)
+    )
+    # A limb's high half counts 2^32 more.
+    return [
+        (
+            int.from_bytes(low[at : at + SCALAR_SIZE], "little")
+            + (int.from_bytes(high[at : at + SCALAR_SIZE], "little") << 32)
+        )
+        % Q
+        for at in range(0, len(low), SCALAR_SIZE)
+    ]
+
+
+def _horner(coefficients: Words, xs: Words) -> Words:
+    """Return the polynomials' values at `xs`, shape (8, polynomials, n), not reduced.
+
+    Horner's rule on all values at once. Settled limbs are below 3 * 2^32; after k more
+    steps they are below 2^32 (3 X^k + k X^(k-1)), X the largest coordinate, which
+    `steps_between_carries` keeps at 2^64 at most.
+    """
+    terms, steps = len(coefficients), steps_between_carries(int(xs.max(initial=1)))
+    values = np.zeros((_LIMBS, coefficients.shape[2], len(xs)), dtype=np.uint64)
+    carries = np.empty_like(values)
+    for done, coefficient in enumerate(coefficients[::-1], start=1):
+        values *= xs
+        values += coefficient
+        if done % steps == 0 and done < terms:
+            _settle(values, carries)
+    return values
+
+
+def steps_between_carries(largest: int) -> int:
+    """Return the most steps of Horner's rule, at least 2, that overflow no limb: k.
+
+    The largest k with 3 X^k + k X^(k-1) <= 2^32: 3 for up to a thousand holders.
+
+    Args:
+        largest: X, the largest coordinate, in [1, 4096].
+    """
+    # Beyond 32 steps, which X = 1 allows, carries cost nothing any more.
+    fitting = (
+        k for k in range(2, 33) if 3 * largest**k + k * largest ** (k - 1) <= 1 << 32
+    )
+    return max(fitting)
+
+
+def _settle(values: Words, carries: Words) -> None:
+    """Carry once, so that every limb is below 3 * 2^32; the values stay, mod Q.
+
+    Each carry is below 2^32. The top one comes in below, 189-fold; what it makes of the
+    lowest limb is below 190 * 2^32, so its carry is below 2^8.
+    """
+    np.right_shift(values, _LIMB_BITS, out=carries)
+    values &= _LIMB
+    values[1:] += carries[:-1]
+    lowest = values[0]
+    lowest += carries[-1] * _FOLD
+    values[1] += lowest >> _LIMB_BITS
+    lowest &= _LIMB
 
 
 def _times(a: int, b: int) -> int:
@@ -167,9 +269,21 @@ def _barycentric(xs: tuple[int, ...]) -> list[int]:
     Remembered for the few sets in use, since every dealer's shares are opened over the
     same holders. The products stay short where the coordinates are small.
     """
-    return [
-        pow(math.prod(x - other for other in xs if other != x) % Q, -1, Q) for x in xs
-    ]
+    products = [math.prod(x - other for other in xs if other != x) % Q for x in xs]
+    return _inverses(products)
+
+
+def _inverses(values: Sequence[int]) -> list[int]:
+    """Return 1 / v mod Q of values that are not 0, by one inversion (Montgomery)."""
+    # before[i] is the product of all ahead of i; going back, `inverse` is 1 over the
+    # product of those up to i.
+    before = list(itertools.accumulate((1, *values), _times))
+    inverse = pow(before[-1], -1, Q)
+    found = []
+    for value, product in zip(reversed(values), before[-2::-1], strict=True):
+        found.append(inverse * product % Q)
+        inverse = inverse * value % Q
+    return found[::-1]
 
 
 def _check_scalars(name: str, values: Sequence[int]) -> None:
@@ -181,7 +295,9 @@ def _check_scalars(name: str, values: Sequence[int]) -> None:
 
 def _check_coordinates(xs: Sequence[int]) -> None:
     for x in xs:
-        if not 0 < x < Q:
-            raise errors.ParameterError(f"coordinate {x} is outside [1, 2^256 - 189)")
+        if not 1 <= x <= MAX_COORDINATE:
+            raise errors.ParameterError(
+                f"coordinate {x} is outside [1, {MAX_COORDINATE}]"
+            )
     if len(set(xs)) != len(xs):
         raise errors.ParameterError("two shares have the same coordinate")

@@ -49,9 +49,7 @@ def client_deal(
         book: U1 and its keys.
         entropy: draws ``poly_b``, ``poly_s`` and one ``nonce`` a member.
     """
-    xs = [party.params.x_of(v) for v in book.u1]
-    b_shares = _share(party.keys.b_u, "poly_b", xs, party.params.t, entropy)
-    s_shares = _share(party.keys.s_scalar, "poly_s", xs, party.params.t, entropy)
+    b_shares, s_shares = _share(party, book, entropy)
     entries = []
     own: HeldShares | None = None
     for v, share_b, share_s in zip(book.u1, b_shares, s_shares, strict=True):
@@ -73,11 +71,16 @@ def client_deal(
     return ShareKeys(entries=tuple(entries)), own
 
 
-def _share(
-    secret: int, label: str, xs: Sequence[int], t: int, entropy: Entropy
-) -> list[bytes]:
-    coefficients = [shamir.draw_scalar(entropy, label) for _ in range(t - 1)]
-    return [shamir.scalar_to_bytes(y) for y in shamir.share(secret, coefficients, xs)]
+def _share(party: Party, book: KeyBook, entropy: Entropy) -> list[list[bytes]]:
+    """Return the shares of b_u and those of s_u^SK, in the order of U1."""
+    t, xs = party.params.t, [party.params.x_of(v) for v in book.u1]
+    secrets = {"poly_b": party.keys.b_u, "poly_s": party.keys.s_scalar}
+    polynomials = [
+        [secret, *(shamir.draw_scalar(entropy, label) for _ in range(t - 1))]
+        for label, secret in secrets.items()
+    ]
+    shares = shamir.share_all(polynomials, xs)
+    return [[shamir.scalar_to_bytes(y) for y in ys] for ys in shares]
 
 
 def _plaintext(dealer: PeerId, holder: PeerId, x: int) -> bytes:

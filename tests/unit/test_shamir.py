@@ -3,6 +3,7 @@
 import fractions
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ def polynomial(coefficients, x):
     return sum(c * x**k for k, c in enumerate(coefficients)) % Q
 
 
-@given(st.lists(SCALARS, min_size=1, max_size=6), st.sets(st.integers(1, Q - 1)))
+@given(st.lists(SCALARS, min_size=1, max_size=6), st.sets(st.integers(1, 4096)))
 def test_share_evaluates_the_polynomial(coefficients, xs):
     found = shamir.share(coefficients[0], coefficients[1:], list(xs))
     assert found == [polynomial(coefficients, x) for x in xs]
@@ -53,10 +54,64 @@ def test_every_set_of_t_shares_rebuilds_and_no_smaller_one_does(t):
 @pytest.mark.parametrize("secret", EDGES)
 @pytest.mark.parametrize("coefficient", EDGES)
 def test_sharing_at_the_edges_of_the_field(secret, coefficient):
-    xs = [Q - 1, 1, 2]
+    xs = [4096, 1, 2]
     shares = shamir.share(secret, [coefficient, coefficient], xs)
     assert shares == [polynomial([secret, coefficient, coefficient], x) for x in xs]
     assert shamir.rebuild(shares, shamir.lagrange_at_zero(xs)) == secret
+
+
+@given(
+    polynomials=st.integers(1, 5).flatmap(
+        lambda t: st.lists(st.lists(SCALARS, min_size=t, max_size=t), min_size=1)
+    ),
+    xs=st.sets(st.integers(1, 4096), max_size=9),
+)
+def test_polynomials_shared_together_are_those_shared_alone(polynomials, xs):
+    found = shamir.share_all(polynomials, list(xs))
+    assert found == [[polynomial(f, x) for x in xs] for f in polynomials]
+
+
+LARGEST = [1, 2, 3, 10, 31, 100, 1000, 1024, 1025, 4095, 4096]
+
+
+@pytest.mark.parametrize("largest", LARGEST)
+def test_the_steps_between_carries_are_the_most_that_fit_a_limb(largest):
+    steps = shamir.steps_between_carries(largest)
+    fits = [
+        3 * largest**k + k * largest ** (k - 1) <= 2**32 for k in (steps, steps + 1)
+    ]
+    assert fits == [True, steps == 32]
+
+
+@pytest.mark.parametrize("largest", LARGEST)
+@pytest.mark.parametrize("coefficient", [Q - 1, 2**256 - 2**224 - 1, 2**255])
+def test_no_limb_overflows_with_the_largest_coefficients_there_are(
+    largest, coefficient
+):
+    """Limbs of ones throughout, through many carries."""
+    t = 3 * shamir.steps_between_carries(largest) + 2
+    found = shamir.share(coefficient, [coefficient] * (t - 1), [largest])
+    assert found == [polynomial([coefficient] * t, largest)]
+
+
+@pytest.mark.parametrize("largest", LARGEST)
+def test_settled_limbs_are_below_their_bound_whatever_came_in(largest):
+    full = np.full((8, 1, 2), 2**64 - 1, dtype=np.uint64)
+    value = sum(int(limb) << (32 * i) for i, limb in enumerate(full[:, 0, 0]))
+    shamir._settle(full, np.empty_like(full))
+    assert all(int(limb) < 3 * 2**32 for limb in full.ravel())
+    found = sum(int(limb) << (32 * i) for i, limb in enumerate(full[:, 0, 0]))
+    assert found % Q == value % Q
+    # The bound's own steps: settled limbs, then k coefficients of ones.
+    limb, steps = 3 * 2**32 - 1, shamir.steps_between_carries(largest)
+    for _ in range(steps):
+        limb = limb * largest + 2**32 - 1
+    assert limb < 2**64
+
+
+def test_polynomials_of_different_length_are_refused():
+    with pytest.raises(errors.ParameterError, match="one length"):
+        shamir.share_all([[1, 2], [1]], [1])
 
 
 @given(xs=st.sets(st.integers(1, 60), min_size=1, max_size=12))
@@ -145,7 +200,7 @@ def test_values_outside_the_field_are_refused_and_not_shown(value):
         assert str(value) not in str(caught.value)
 
 
-@pytest.mark.parametrize("xs", [[0], [1, 0], [-1], [Q], [1, 2, 1]])
+@pytest.mark.parametrize("xs", [[0], [1, 0], [-1], [4097], [1, 2, 1]])
 def test_coordinates_that_are_zero_repeated_or_outside_are_refused(xs):
     calls = [
         lambda: shamir.share(1, [1], xs),

@@ -40,22 +40,19 @@ MAX_DETAIL = 512
 
 @dataclass(frozen=True, slots=True)
 class SignedKeysShape:
-    """[u, c_pk, s_pk, B_u, signature]: an advert, flat (spec 3.7)."""
+    """[u, c_pk, s_pk, B_u, C_u, signature]: an advert, flat (spec 3.7)."""
 
     def pack(self, value: msg.SignedKeys) -> list[Any]:
         """Flatten the advert."""
-        keys = value.keys
-        return [value.peer, keys.c_pk, keys.s_pk, keys.b_commitment, value.signature]
+        return [value.peer, *_ADVERT.pack(value.keys), value.signature]
 
     def unpack(self, raw: Any) -> msg.SignedKeys:
         """Check and rebuild the advert."""
-        need(isinstance(raw, list | tuple) and len(raw) == 5, "five fields are due")
-        blobs = [HASH.unpack(item) for item in raw[1:4]]
-        keys = msg.AdvertiseKeys(c_pk=blobs[0], s_pk=blobs[1], b_commitment=blobs[2])
+        need(isinstance(raw, list | tuple) and len(raw) == 6, "six fields are due")
         return msg.SignedKeys(
             peer=PeerId(PEER.unpack(raw[0])),
-            keys=keys,
-            signature=SIGNATURE.unpack(raw[4]),
+            keys=_ADVERT.unpack(raw[1:5]),
+            signature=SIGNATURE.unpack(raw[5]),
         )
 
 
@@ -107,6 +104,13 @@ WIDE = Number(0, 1 << 62)
 _NAME = Word(re.compile(r"[a-z0-9_-]{1,32}"), 32)
 _DETAIL = Word(PRINTABLE, MAX_DETAIL)
 _LOW_HIGH = Number(-(1 << 62), 1 << 62)
+_ADVERT = record(
+    msg.AdvertiseKeys,
+    c_pk=HASH,
+    s_pk=HASH,
+    b_commitment=HASH,
+    coin_commitment=Maybe(HASH),
+)
 _BLOB_REF = record(msg.BlobRef, hash=HASH, size=WIDE, width=Number(4, 8))
 _EXTRA = record(msg.Extra, name=_NAME, low=_LOW_HIGH, high=_LOW_HIGH)
 _NOISE_TERMS = record(
@@ -154,6 +158,7 @@ BODIES: dict[type[msg.Message], Shape] = {
         max_weight=WIDE,
         rotation=Maybe(HASH),
         graph=_NAME,
+        losses=Maybe(SMALL),
         keystream=_NAME,
         chunk_log2=Number(0, 255),
         dp=Maybe(_NOISE_TERMS),
@@ -161,10 +166,10 @@ BODIES: dict[type[msg.Message], Shape] = {
         previous_link=HASH,
         durations=Rows(WIDE, 32),
     ),
-    msg.AdvertiseKeys: record(
-        msg.AdvertiseKeys, c_pk=HASH, s_pk=HASH, b_commitment=HASH
-    ),
+    msg.AdvertiseKeys: _ADVERT,
     msg.KeyList: record(msg.KeyList, entries=Rows(SignedKeysShape())),
+    msg.Coin: record(msg.Coin, coin=HASH),
+    msg.CoinList: record(msg.CoinList, coins=Rows(HASH)),
     msg.ShareKeys: record(
         msg.ShareKeys,
         entries=Rows(

@@ -238,12 +238,12 @@ def check_ranges(manifest: Manifest) -> None:
     errors.require(
         "2.2-6", weights, f"weighting {manifest.weighting}, w_max {manifest.max_weight}"
     )
-    known = (manifest.graph, manifest.keystream) == ("complete", "chacha20")
+    kinds = (manifest.graph, manifest.losses, manifest.keystream)
     errors.require(
         "2.2-7",
-        known and manifest.rotation is None,
-        f"graph {manifest.graph}, keystream {manifest.keystream} or a rotation is not "
-        "supported by secagg/1",
+        kinds == ("complete", None, "chacha20") and manifest.rotation is None,
+        f"graph {manifest.graph} with losses {manifest.losses}, keystream "
+        f"{manifest.keystream} or a rotation is not supported by secagg/1",
     )
     _check_noise(manifest.dp)
     durations = manifest.durations

@@ -102,6 +102,7 @@ class Task:
             max_weight=self.max_weight,
             rotation=None,
             graph="complete",
+            losses=None,
             keystream="chacha20",
             chunk_log2=self.chunk_log2,
             dp=self.dp,

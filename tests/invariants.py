@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgpack
@@ -144,7 +144,12 @@ class Witness:
                 session.certified.add(h3)
 
     def _signed(
-        self, session: Session, entry: Entry, type_: str, fields: list[bytes], h: bytes
+        self,
+        session: Session,
+        entry: Entry,
+        type_: str,
+        fields: Sequence[bytes | None],
+        h: bytes,
     ) -> bool:
         """Whether the entry's member signed this message to the aggregator."""
         body: bytes = msgpack.packb(fields, use_bin_type=True)
@@ -223,7 +228,7 @@ class Witness:
         assert len(set(session.u1) & set(session.members)) >= session.quorum
         for entry in session.keys:
             keys = entry.keys
-            fields = [keys.c_pk, keys.s_pk, keys.b_commitment]
+            fields = [keys.c_pk, keys.s_pk, keys.b_commitment, keys.coin_commitment]
             sid = bytes(session.sid)
             signed = self._signed(session, entry, "AdvertiseKeys", fields, sid)
             assert signed, f"dealt to keys that {entry.peer} did not sign"

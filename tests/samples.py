@@ -49,6 +49,7 @@ MANIFEST = msg.Manifest(
     max_weight=1000,
     rotation=None,
     graph="complete",
+    losses=None,
     keystream="chacha20",
     chunk_log2=18,
     dp=msg.NoiseTerms(
@@ -108,6 +109,7 @@ SAMPLES: dict[type[msg.Message], tuple[msg.Message, list[Any]]] = {
             1000,
             None,
             "complete",
+            None,
             "chacha20",
             18,
             ["discrete-gaussian", f64(1.1), "zero-out", f64(1e-5)],
@@ -116,12 +118,17 @@ SAMPLES: dict[type[msg.Message], tuple[msg.Message, list[Any]]] = {
             [1, 2, 3, 4, 5, 6, 7],
         ],
     ),
-    msg.AdvertiseKeys: (keys(1), [blob(1), blob(2), blob(3)]),
+    msg.AdvertiseKeys: (keys(1), [blob(1), blob(2), blob(3), None]),
     msg.KeyList: (
         msg.KeyList(
             entries=(msg.SignedKeys(peer=A, keys=keys(1), signature=blob(9, 64)),)
         ),
-        [[["a", blob(1), blob(2), blob(3), blob(9, 64)]]],
+        [[["a", blob(1), blob(2), blob(3), None, blob(9, 64)]]],
+    ),
+    msg.Coin: (msg.Coin(coin=blob(4)), [blob(4)]),
+    msg.CoinList: (
+        msg.CoinList(coins=(blob(4), blob(5))),
+        [[blob(4), blob(5)]],
     ),
     msg.ShareKeys: (
         msg.ShareKeys(

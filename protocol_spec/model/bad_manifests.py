@@ -79,6 +79,7 @@ MANIFESTS: tuple[tuple[str, str, Callable[[Body], None]], ...] = (
     ("uniform_w_max", "2.2-6", fields(w_max=2)),
     ("w_max", "2.2-6", fields(weighting="weighted", w_max=2**31 + 1)),
     ("graph", "2.2-7", fields(graph="regular")),
+    ("losses", "2.2-7", fields(losses=1)),
     ("keystream", "2.2-7", fields(keystream="aes128ctr")),
     ("rotation", "2.2-7", fields(rotation=OTHER)),
     ("mechanism", "2.2-8", fields(dp=["gaussian", *NOISE[1:]])),

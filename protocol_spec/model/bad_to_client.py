@@ -11,7 +11,7 @@ from protocol_spec.model.encoding import real
 from protocol_spec.model.envelope import decode_envelope, signing_input
 from protocol_spec.model.field import Q
 from protocol_spec.model.keys import com_b, com_s, share_ad, share_head
-from protocol_spec.model.messages import HEADERS, Body, decode_body, encode_body
+from protocol_spec.model.messages import ADVERT, HEADERS, Body, decode_body, encode_body
 from protocol_spec.model.setting import AGGREGATOR, OTHER_AGGREGATOR, OUTSIDER, identity
 from protocol_spec.model.shamir import scalar_bytes
 from protocol_spec.model.sharing import sealed_row
@@ -108,11 +108,15 @@ def _keys_of(place: int, keys: list[bytes | None]) -> Change:
     def change(cohort: Cohort, body: Body) -> None:
         row = body["entries"][place]
         both = [new or old for new, old in zip(keys, row[1:3], strict=True)]
-        advert = {"c_pk": both[0], "s_pk": both[1], "b_commitment": row[3]}
-        signature = quote(cohort, row[0], "AdvertiseKeys", advert)
-        body["entries"][place] = [row[0], *both, row[3], signature]
+        body["entries"][place] = _signed_anew(cohort, [row[0], *both, *row[3:]])
 
     return change
+
+
+def _signed_anew(cohort: Cohort, row: list[Any]) -> list[Any]:
+    """An entry of the KeyList under its member's signature on what it says now."""
+    advert = dict(zip(ADVERT, row[1:-1], strict=True))
+    return [*row[:-1], quote(cohort, row[0], "AdvertiseKeys", advert)]
 
 
 def top_bit(key: bytes) -> bytes:
@@ -138,14 +142,19 @@ def _own_keys(cohort: Cohort, body: Body) -> None:
     """Another commitment for the client, as if a second process had signed it."""
     row = body["entries"][0]
     row[3] = b"\x07" * 32
-    advert = {"c_pk": row[1], "s_pk": row[2], "b_commitment": row[3]}
-    row[4] = quote(cohort, VICTIM, "AdvertiseKeys", advert)
+    body["entries"][0] = _signed_anew(cohort, row)
+
+
+def _coin_commitment(cohort: Cohort, body: Body) -> None:
+    """A commitment to a coin that this graph does not ask for."""
+    row = body["entries"][2]
+    row[4] = b"\x07" * 32
+    body["entries"][2] = _signed_anew(cohort, row)
 
 
 def _with_outsider(cohort: Cohort, body: Body) -> None:
-    advert = {"c_pk": b"\x05" * 32, "s_pk": b"\x06" * 32, "b_commitment": bytes(32)}
-    signature = quote(cohort, OUTSIDER, "AdvertiseKeys", advert)
-    body["entries"].append([OUTSIDER, *advert.values(), signature])
+    row = [OUTSIDER, b"\x05" * 32, b"\x06" * 32, bytes(32), None, b""]
+    body["entries"].append(_signed_anew(cohort, row))
 
 
 def _without_own(cohort: Cohort, body: Body) -> None:
@@ -286,6 +295,7 @@ BODIES: tuple[tuple[str, str, str, Change], ...] = (
     ("key_list_bad_own_keys", "4.2-3", "KeyList", _own_keys),
     ("key_list_bad_without_own", "4.2-3", "KeyList", _without_own),
     ("key_list_bad_too_few", "4.2-4", "KeyList", _first("entries", 2)),
+    ("key_list_bad_coin", "4.2-5", "KeyList", _coin_commitment),
     ("dealt_shares_bad_order", "4.3-2", "DealtShares", _swap("entries")),
     ("dealt_shares_bad_own", "4.3-2", "DealtShares", _own_among_dealers),
     ("dealt_shares_bad_place", "4.3-5", "DealtShares", _wrong_place),

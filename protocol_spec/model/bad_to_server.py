@@ -65,6 +65,7 @@ def _adverts(cohort: Cohort) -> list[Row]:
         ("advertise_keys_bad_low_order", "3.2-3", kind, {"s_pk": low}),
         ("advertise_keys_bad_zero", "3.2-3", kind, {"c_pk": bytes(32)}),
         ("advertise_keys_bad_repeated", "3.2-5", kind, {"s_pk": other["c_pk"]}),
+        ("advertise_keys_bad_coin", "4.2-5", kind, {"coin_commitment": OTHER}),
     ]
 
 
@@ -112,8 +113,8 @@ def _envelopes(cohort: Cohort) -> Iterator[Twin]:
     yield twin("receiver_all", "3.4-5", receiver="")
     yield twin("sid", "8-6", sid=OTHER)
     key = f"AdvertiseKeys/{SENDER}"
-    advert = {"c_pk": public_key(OTHER), "s_pk": public_key(b"\x09" * 32)}
-    advert["b_commitment"] = OTHER
+    advert: Body = {"c_pk": public_key(OTHER), "s_pk": public_key(b"\x09" * 32)}
+    advert |= {"b_commitment": OTHER, "coin_commitment": None}
     data = by_member(cohort, OUTSIDER, key, "AdvertiseKeys", advert)
     name = "advertise_keys_bad_stranger"
     given = {"peer": OUTSIDER, "envelope": data}
@@ -131,7 +132,7 @@ def _encodings(cohort: Cohort) -> Iterator[Twin]:
         "map": ("3.3-3", b"\x80"),
         "not_shortest": ("3.3-4", good[:1] + b"\xc5\x00\x20" + good[3:]),
         "fields": ("3.3-6", pack([*honest.values(), 0])),
-        "size": ("3.3-6", pack([honest["c_pk"], honest["s_pk"], bytes(31)])),
+        "size": ("3.3-6", pack([honest["c_pk"], honest["s_pk"], bytes(31), None])),
     }
     key = f"{kind}/{SENDER}"
     for name, (rule, body) in bad.items():

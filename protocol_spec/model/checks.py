@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from protocol_spec.model import x25519
 from protocol_spec.model.envelope import quoted
-from protocol_spec.model.messages import Body
+from protocol_spec.model.messages import ADVERT, Body
 from protocol_spec.model.parameters import Parameters
 from protocol_spec.model.refusal import require
 from protocol_spec.model.roster import Roster
@@ -60,9 +60,10 @@ def check_members(body: Body, roster: Roster) -> None:
 
 
 def check_advert(body: Body) -> None:
-    """Rules 3.2-1 to 3.2-3 on both keys."""
+    """Rules 3.2-1 to 3.2-3 on both keys; 4.2-5."""
     x25519.check_public_key(body["c_pk"])
     x25519.check_public_key(body["s_pk"])
+    require("4.2-5", body["coin_commitment"] is None, "a C_u on the complete graph")
 
 
 def check_ids(rule: str, ids: list[str], within: list[str]) -> None:
@@ -95,13 +96,13 @@ def check_key_list(
     rows = body["entries"]
     check_ids("4.2-1", [row[0] for row in rows], members)
     keys: list[bytes] = []
-    for who, c_pk, s_pk, commitment, signature in rows:
-        advert = {"c_pk": c_pk, "s_pk": s_pk, "b_commitment": commitment}
+    for who, *fields, signature in rows:
+        advert = dict(zip(ADVERT, fields, strict=True))
         check_advert(advert)
         genuine = quoting.genuine(who, signature, "AdvertiseKeys", advert)
         require("4.2-2", genuine, f"{who} did not sign these keys")
-        keys += [c_pk, s_pk]
-    mine = [row[1:4] for row in rows if row[0] == me]
+        keys += fields[:2]
+    mine = [row[1:-1] for row in rows if row[0] == me]
     require("4.2-3", mine == [list(own.values())], "its own entry is not what it sent")
     require("4.2-4", len(rows) >= q, f"|U1| = {len(rows)} is below {q}")
     require("3.2-5", len(set(keys)) == len(keys), "two keys are the same")

@@ -52,6 +52,11 @@ def b_commitment(sid: bytes, u: str, b_u: bytes) -> bytes:
     return h("secagg/1/b-commit", sid, u, b_u)
 
 
+def coin_commitment(sid: bytes, u: str, coin: bytes) -> bytes:
+    """C_u."""
+    return h("secagg/1/coin", sid, u, coin)
+
+
 def com_b(sid: bytes, u: str, v: str, share: bytes) -> bytes:
     """com^b_{u->v}."""
     return h("secagg/1/com-b", sid, u, v, share)
@@ -119,6 +124,7 @@ class Secrets:
             "c_pk": x25519.public_key(self.c_sk),
             "s_pk": x25519.public_key(scalar_bytes(self.s_sk)),
             "b_commitment": b_commitment(sid, u, scalar_bytes(self.b_u)),
+            "coin_commitment": None,
         }
 
 

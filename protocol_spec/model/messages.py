@@ -17,6 +17,7 @@ from protocol_spec.model.shapes import (
     Real,
     Record,
     Rows,
+    Shape,
     Text,
     record,
 )
@@ -34,6 +35,13 @@ WIDE = Int(0, 2**62)
 SMALL = Int(0, 2**31)
 ROUND_NO = Int(1, 2**31)
 SIGNED = Int(-(2**62), 2**62)
+
+ADVERT: dict[str, Shape] = {
+    "c_pk": HASH,
+    "s_pk": HASH,
+    "b_commitment": HASH,
+    "coin_commitment": Maybe(HASH),
+}
 
 FIELDS: dict[str, Record] = {
     "Manifest": record(
@@ -53,6 +61,7 @@ FIELDS: dict[str, Record] = {
         w_max=WIDE,
         rotation=Maybe(HASH),
         graph=NAME,
+        losses=Maybe(SMALL),
         keystream=NAME,
         chunk_log2=Int(0, 255),
         dp=Maybe(record(mechanism=NAME, z=Real(), adjacency=NAME, delta=Real())),
@@ -60,12 +69,10 @@ FIELDS: dict[str, Record] = {
         previous_link=HASH,
         durations=Rows(WIDE, 32),
     ),
-    "AdvertiseKeys": record(c_pk=HASH, s_pk=HASH, b_commitment=HASH),
-    "KeyList": record(
-        entries=Rows(
-            record(id=ID, c_pk=HASH, s_pk=HASH, b_commitment=HASH, signature=SIGNATURE)
-        )
-    ),
+    "AdvertiseKeys": record(**ADVERT),
+    "KeyList": record(entries=Rows(record(id=ID, **ADVERT, signature=SIGNATURE))),
+    "Coin": record(coin=HASH),
+    "CoinList": record(coins=Rows(HASH)),
     "ShareKeys": record(
         entries=Rows(record(sealed=Maybe(Bytes(0, 300)), com_b=HASH, com_s=HASH))
     ),
@@ -154,8 +161,10 @@ class Header:
 
 HEADERS: dict[str, Header] = {
     "Manifest": Header(True, "sid", 8192, 128),
-    "AdvertiseKeys": Header(False, "sid", 128),
+    "AdvertiseKeys": Header(False, "sid", 192),
     "KeyList": Header(True, "sid", 16, 272),
+    "Coin": Header(False, "h1", 64),
+    "CoinList": Header(True, "h1", 16, 40),
     "ShareKeys": Header(False, "h1", 16, 384),
     "DealtShares": Header(False, "h1", 16, 448),
     "ShareAck": Header(False, "h1", 16, 1),

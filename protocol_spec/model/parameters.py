@@ -152,8 +152,9 @@ def _check_kinds(manifest: Body) -> None:
     uniform = kind == "uniform" and w_max == 1
     weighted = kind == "weighted" and 1 <= w_max <= 2**31
     require("2.2-6", uniform or weighted, f"{kind}, w_max = {w_max}")
-    kinds = (manifest["graph"], manifest["keystream"], manifest["rotation"])
-    require("2.2-7", kinds == ("complete", "chacha20", None), f"{kinds}")
+    kinds = (manifest["graph"], manifest["losses"], manifest["keystream"])
+    known = kinds == ("complete", None, "chacha20") and manifest["rotation"] is None
+    require("2.2-7", known, f"{kinds}, or a rotation")
     durations = manifest["durations"]
     timed = len(durations) == 7 and all(1 <= ms <= 86_400_000 for ms in durations)
     require("2.2-9", timed, f"durations {durations}")

@@ -78,6 +78,9 @@ def commitments() -> tuple[str, Body]:
     return "commitments", {
         "sid": SID.hex(),
         "b": case(u="h01", b_u=KEY, commitment=keys.b_commitment(SID, "h01", KEY)),
+        "coin": case(
+            u="h01", coin=KEY, commitment=keys.coin_commitment(SID, "h01", KEY)
+        ),
         "com_b": case(**ends, commitment=keys.com_b(SID, "h01", "h02", KEY)),
         "com_s": case(**ends, commitment=keys.com_s(SID, "h01", "h02", KEY)),
     }

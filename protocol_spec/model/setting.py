@@ -60,6 +60,7 @@ def base_manifest(roster: Roster, members: list[list[Any]], c: int) -> Body:
         "w_max": 1,
         "rotation": None,
         "graph": "complete",
+        "losses": None,
         "keystream": "chacha20",
         "chunk_log2": 12,
         "dp": None,

@@ -139,7 +139,7 @@ def _passes_without_the_rule(machine: Any, twin: Twin) -> bool:
     with switched_off(twin.rule):
         try:
             effects = machine.handle(twin.event, twin.given)
-        except (KeyError, ValueError, TypeError, AttributeError, AssertionError):
+        except (LookupError, ValueError, TypeError, AttributeError, AssertionError):
             return False
     expected_abort = twin.event == "received" and "code" in effects.get("aborted", {})
     refused = found_rule(effects) is not None and not expected_abort

@@ -66,6 +66,11 @@ def b_commitment(sid: SessionId, u: PeerId, b_u: bytes) -> bytes:
     return digest("secagg/1/b-commit", sid, u.encode("ascii"), b_u)
 
 
+def coin_commitment(sid: SessionId, u: PeerId, coin: bytes) -> bytes:
+    """Return C_u, which AdvertiseKeys publishes on the regular graph."""
+    return digest("secagg/1/coin", sid, u.encode("ascii"), coin)
+
+
 SHARE_OF_B = "secagg/1/com-b"
 """The label of com^b, which commits to a share of b_u."""
 

@@ -54,6 +54,7 @@ class Manifest:
     max_weight: int
     rotation: bytes | None
     graph: str
+    losses: int | None
     keystream: str
     chunk_log2: int
     dp: NoiseTerms | None
@@ -64,11 +65,15 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvertiseKeys:
-    """u to S: the session's public keys and the commitment to b_u (spec 4.2)."""
+    """u to S: the session's public keys and the commitment to b_u (spec 4.2).
+
+    On the regular graph it commits to a coin as well (spec 4.10).
+    """
 
     c_pk: bytes
     s_pk: bytes
     b_commitment: bytes
+    coin_commitment: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,20 @@ class KeyList:
     """S to all: L1, which defines U1 (spec 4.2)."""
 
     entries: tuple[SignedKeys, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coin:
+    """u to S: the coin it committed to; the graph is drawn from all (spec 4.10)."""
+
+    coin: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoinList:
+    """S to all: the coins of U1, in its order (spec 4.10)."""
+
+    coins: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

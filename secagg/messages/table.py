@@ -24,6 +24,8 @@ from secagg.messages.session import (
     Abort,
     AdvertiseKeys,
     Certificate,
+    Coin,
+    CoinList,
     Consistency,
     DealerList,
     DealtShares,
@@ -59,6 +61,8 @@ Message = (
     Manifest
     | AdvertiseKeys
     | KeyList
+    | Coin
+    | CoinList
     | ShareKeys
     | DealtShares
     | ShareAck
@@ -134,8 +138,10 @@ def _from_u(transcript: Transcript, base: int, per_member: int = 0) -> Header:
 
 HEADERS: dict[type[Message], Header] = {
     Manifest: _from_s(Transcript.SID, 8192, 128),
-    AdvertiseKeys: _from_u(Transcript.SID, 128),
+    AdvertiseKeys: _from_u(Transcript.SID, 192),
     KeyList: _from_s(Transcript.SID, 16, 272),
+    Coin: _from_u(Transcript.H1, 64),
+    CoinList: _from_s(Transcript.H1, 16, 40),
     ShareKeys: _from_u(Transcript.H1, 16, 384),
     DealtShares: _from_s_to_one(Transcript.H1, 16, 448),
     ShareAck: _from_u(Transcript.H1, 16, 1),

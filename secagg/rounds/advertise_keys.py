@@ -58,7 +58,7 @@ def server_accept(advert: AdvertiseKeys, known: Iterable[AdvertiseKeys]) -> None
     """Check an advert's keys; `known` are those of the other members so far.
 
     Raises:
-        RemoteProtocolError: rules 3.2-1 to 3.2-3, 3.2-5.
+        RemoteProtocolError: rules 3.2-1 to 3.2-3, 3.2-5, 4.2-5.
     """
     _check_keys(advert)
     _check_distinct([*known, advert], "a key of AdvertiseKeys is in use already")
@@ -67,6 +67,8 @@ def server_accept(advert: AdvertiseKeys, known: Iterable[AdvertiseKeys]) -> None
 def _check_keys(advert: AdvertiseKeys) -> None:
     agree.check_public_key(advert.c_pk)
     agree.check_public_key(advert.s_pk)
+    bare = advert.coin_commitment is None
+    errors.require("4.2-5", bare, "a commitment to a coin on the complete graph")
 
 
 def _check_distinct(adverts: Iterable[AdvertiseKeys], detail: str) -> None:
@@ -116,7 +118,7 @@ def client_accept_key_list(
     """Check L1 and return the key book that h1 fixes.
 
     Raises:
-        RemoteProtocolError: rules 3.2-1 to 3.2-5, 4.2-1 to 4.2-4.
+        RemoteProtocolError: rules 3.2-1 to 3.2-5, 4.2-1 to 4.2-5.
     """
     peers = [entry.peer for entry in key_list.entries]
     check_sorted_within("4.2-1", "U1", peers, set(params.members))

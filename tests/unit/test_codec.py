@@ -71,7 +71,7 @@ def test_a_discarded_result_has_nil_for_its_vector() -> None:
 @pytest.mark.parametrize("kind", [msg.Manifest, msg.Hello, msg.Welcome, msg.Result])
 def test_what_may_be_nil_comes_back_as_none(kind) -> None:
     nils = {
-        msg.Manifest: {18: None},
+        msg.Manifest: {19: None},
         msg.Hello: {4: None, 5: None},
         msg.Welcome: {1: None},
         msg.Result: {3: None, 8: None, 9: None},
@@ -99,7 +99,7 @@ def many(n, row):
 
 def longest(n):
     """The longest conforming bodies of n members with the longest ids."""
-    key = [LONG_ID, blob(1), blob(2), blob(3), blob(9, 64)]
+    key = [LONG_ID, blob(1), blob(2), blob(3), blob(4), blob(9, 64)]
     # nonce, LP(u, v), x_v, two shares, tag
     sealed = blob(0, 12 + 2 * (4 + 64) + 4 + 64 + 16)
     extra = ["e" * 32, -(1 << 62), 1 << 62]
@@ -108,8 +108,8 @@ def longest(n):
     detail = "d" * 512
     manifest = [LONG_ID, 1 << 31, 3, LONG_ID, blob(1), many(n, [LONG_ID, blob(2)])]
     manifest += [n, 1 << 40, many(64, extra), 24, f64(1.5), f64(1.5), "weighted"]
-    manifest += [1 << 31, None, "complete", "chacha20", 20, dp, blob(1), blob(2)]
-    manifest += [[86_400_000] * 7]
+    manifest += [1 << 31, None, "complete", 1 << 31, "chacha20", 20, dp]
+    manifest += [blob(1), blob(2), [86_400_000] * 7]
     sums = many(66, ["e" * 32, -(1 << 63)])
     result = ["discarded", many(n, LONG_ID), many(64, ["c" * 32, 0, detail]), noise]
     result += [sums, None, None, None, blob(1), f64(0.1)]
@@ -126,7 +126,9 @@ def longest(n):
         msg.Result: result,
         msg.Abort: ["9" * 16, detail, many(n, LONG_ID)],
         msg.Refusal: ["9" * 16, detail],
-        msg.AdvertiseKeys: SAMPLES[msg.AdvertiseKeys][1],
+        msg.AdvertiseKeys: key[1:-1],
+        msg.Coin: SAMPLES[msg.Coin][1],
+        msg.CoinList: [many(n, blob(1))],
         msg.MaskedInput: SAMPLES[msg.MaskedInput][1],
         msg.Consistency: SAMPLES[msg.Consistency][1],
         msg.Challenge: [blob(1), blob(2), 1 << 62],
@@ -190,26 +192,32 @@ BAD: list[tuple[type[msg.Message], tuple[int, ...], Sequence[Any]]] = [
     (msg.Manifest, (13,), WIDE),
     (msg.Manifest, (14,), [blob(1, 31), 1, "r"]),
     (msg.Manifest, (15,), NAME),
-    (msg.Manifest, (16,), NAME),
-    (msg.Manifest, (17,), [-1, 256]),
-    (msg.Manifest, (18,), [1, [], ["m", f64(1), "z"]]),
-    (msg.Manifest, (18, 0), NAME),
-    (msg.Manifest, (18, 1), REAL),
-    (msg.Manifest, (18, 2), NAME),
-    (msg.Manifest, (18, 3), REAL),
-    (msg.Manifest, (19,), HASH),
+    (msg.Manifest, (16,), [-1, (1 << 31) + 1, "1"]),
+    (msg.Manifest, (17,), NAME),
+    (msg.Manifest, (18,), [-1, 256]),
+    (msg.Manifest, (19,), [1, [], ["m", f64(1), "z"]]),
+    (msg.Manifest, (19, 0), NAME),
+    (msg.Manifest, (19, 1), REAL),
+    (msg.Manifest, (19, 2), NAME),
+    (msg.Manifest, (19, 3), REAL),
     (msg.Manifest, (20,), HASH),
-    (msg.Manifest, (21,), [*LIST, [1] * 33, [-1], ["1"], [(1 << 62) + 1]]),
+    (msg.Manifest, (21,), HASH),
+    (msg.Manifest, (22,), [*LIST, [1] * 33, [-1], ["1"], [(1 << 62) + 1]]),
     (msg.AdvertiseKeys, (0,), HASH),
     (msg.AdvertiseKeys, (1,), HASH),
     (msg.AdvertiseKeys, (2,), HASH),
+    (msg.AdvertiseKeys, (3,), HASH[:-2]),
     (msg.KeyList, (0,), LIST),
-    (msg.KeyList, (0, 0), [*LIST, [], ["a"] * 4, ["a"] * 6]),
+    (msg.KeyList, (0, 0), [*LIST, [], ["a"] * 5, ["a"] * 7]),
     (msg.KeyList, (0, 0, 0), PEER),
     (msg.KeyList, (0, 0, 1), HASH),
     (msg.KeyList, (0, 0, 2), HASH),
     (msg.KeyList, (0, 0, 3), HASH),
-    (msg.KeyList, (0, 0, 4), [blob(1, 63), blob(1, 65), None]),
+    (msg.KeyList, (0, 0, 4), HASH[:-2]),
+    (msg.KeyList, (0, 0, 5), [blob(1, 63), blob(1, 65), None]),
+    (msg.Coin, (0,), HASH),
+    (msg.CoinList, (0,), LIST),
+    (msg.CoinList, (0, 0), HASH),
     (msg.ShareKeys, (0,), LIST),
     (msg.ShareKeys, (0, 0, 0), ["x", 1, blob(0, 301)]),
     (msg.ShareKeys, (0, 0, 1), HASH),
@@ -290,7 +298,7 @@ BAD: list[tuple[type[msg.Message], tuple[int, ...], Sequence[Any]]] = [
 
 
 ROWS = {
-    msg.Manifest: [(5,), (8,), (21,)],
+    msg.Manifest: [(5,), (8,), (22,)],
     msg.Result: [(1,), (2,), (4,)],
     msg.Abort: [(2,)],
 }
@@ -341,8 +349,9 @@ GOOD: list[tuple[type[msg.Message], tuple[int, ...], Sequence[Any]]] = [
     (msg.Manifest, (8, 0, 1), [-(1 << 62), 1 << 62]),
     (msg.Manifest, (9,), [0, 1 << 31]),
     (msg.Manifest, (14,), [None, blob(7)]),
-    (msg.Manifest, (17,), [0, 255]),
-    (msg.Manifest, (21,), [[], [0] * 32, [1 << 62]]),
+    (msg.Manifest, (16,), [None, 0, 1 << 31]),
+    (msg.Manifest, (18,), [0, 255]),
+    (msg.Manifest, (22,), [[], [0] * 32, [1 << 62]]),
     (msg.ShareKeys, (0, 1, 0), [b"", blob(0, 300)]),
     (msg.ShareAck, (0,), [b""]),
     (msg.Unmasking, (0, 0), [b"", blob(1, 31), blob(1, 32)]),
@@ -396,9 +405,9 @@ def test_a_released_result_has_a_vector_and_a_discarded_one_none() -> None:
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [
-        ("3.3-2", b"\x93", b"\x93\x93"),
+        ("3.3-2", b"\x94", b"\x94\x94"),
         ("3.3-4", b"\xc4\x20", b"\xc5\x00\x20"),
-        ("3.3-4", b"\x93", b"\xdc\x00\x03"),
+        ("3.3-4", b"\x94", b"\xdc\x00\x04"),
         ("3.3-3", b"\xc4\x20" + blob(1), b"\xcb" + bytes(8)),
         ("3.3-3", b"\xc4\x20" + blob(1), b"\xc3"),
         ("3.3-3", b"\xc4\x20" + blob(1), b"\x80"),

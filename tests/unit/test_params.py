@@ -101,6 +101,7 @@ RANGES = [
         {"weighting": "weighted", "max_weight": 1 << 31},
     ),
     ("2.2-7", {"graph": "regular"}, {"graph": "complete"}),
+    ("2.2-7", {"losses": 0}, {"losses": None}),
     ("2.2-7", {"keystream": "aes"}, {"keystream": "chacha20"}),
     ("2.2-7", {"rotation": blob(1)}, {"rotation": None}),
     ("2.2-8", {"dp": replace(DP, mechanism="laplace")}, {"dp": DP}),

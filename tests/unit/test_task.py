@@ -56,7 +56,8 @@ def test_the_manifest_says_what_this_session_is() -> None:
     assert (made.round_no, made.attempt, made.aggregator) == (4, 2, "aggregator")
     assert (made.model_hash, made.previous_link) == (blob(7), blob(8))
     assert made.roster_hash == ROSTER.hash
-    assert (made.graph, made.keystream, made.rotation) == ("complete", "chacha20", None)
+    kinds = (made.graph, made.losses, made.keystream, made.rotation)
+    assert kinds == ("complete", None, "chacha20", None)
 
 
 def test_the_members_are_those_ready_sorted_with_their_nonces() -> None:

@@ -69,6 +69,9 @@ def test_commitments() -> None:
     b = COM["b"]
     found = transcript.b_commitment(sid, PeerId(b["u"]), unhex(b["b_u"]))
     assert found == unhex(b["commitment"])
+    coin = COM["coin"]
+    found = transcript.coin_commitment(sid, PeerId(coin["u"]), unhex(coin["coin"]))
+    assert found == unhex(coin["commitment"])
     for place, kind in enumerate(("com_b", "com_s")):
         u, v = PeerId(COM[kind]["u"]), PeerId(COM[kind]["v"])
         share = unhex(COM[kind]["share"])

@@ -44,6 +44,10 @@ DEFINED = [
         digest("secagg/1/b-commit", SID, b"u", blob(8)),
     ),
     (
+        transcript.coin_commitment(SID, U, blob(8)),
+        digest("secagg/1/coin", SID, b"u", blob(8)),
+    ),
+    (
         transcript.share_commitments(SID, U, V, blob(8), blob(9)),
         (
             digest("secagg/1/com-b", SID, b"u", b"v-2", blob(8)),

@@ -186,6 +186,12 @@ def test_3_2_5_refuses_two_equal_keys_over_both_columns() -> None:
         assert refused_rule(accept, listed(*ALL[:3], bent, ALL[4])) == "3.2-5"
 
 
+def test_4_2_5_refuses_a_commitment_to_a_coin_on_the_complete_graph() -> None:
+    bent = with_keys(silo(4), coin_commitment=blob(9))
+    assert refused_rule(accept, listed(*ALL[:3], bent, ALL[4])) == "4.2-5"
+    assert refused_rule(ak.server_accept, bent.keys, []) == "4.2-5"
+
+
 def test_adverts_are_compared_in_all_three_fields() -> None:
     own = P.adverts[ME]
     for name in ("c_pk", "s_pk", "b_commitment"):

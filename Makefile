@@ -25,8 +25,8 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 	$(BIN)/python -m protocol_spec.model.schema
 	$(BIN)/python -m protocol_spec.draw
 
-bench: .venv/.installed  ## ratios to the machine's limits, each in one interleaved run
-	$(BIN)/python -m tests.benchmarks.bench
+bench: .venv/.installed  ## ratios, each in one interleaved run; ONLY=engine for a group
+	$(BIN)/python -m tests.benchmarks.bench --only $(ONLY)
 
 clean:  ## remove caches and build outputs; .venv stays
 	rm -rf build dist demo-report .mypy_cache .ruff_cache .pytest_cache .hypothesis

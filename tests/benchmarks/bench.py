@@ -1,117 +1,111 @@
 """``make bench``: every row is a ratio inside one interleaved run.
 
-A figure is the median of the repeats; both sides of a ratio are measured in turn, so
-that a noisy machine disturbs both. Goals stand beside the figures and are never tested.
+``make bench ONLY=engine`` runs one group; several are separated by spaces. Results are
+merged by group into `results/results.json`; the pictures, `rows.md` and the README's
+table are then made from that file. Goals stand beside the figures and are never tested.
+
+To add a group, write a module with a frozen dataclass of its sizes, whose defaults are
+the full ones, a `TOY` of it that ends in a second or two, and a function from sizes to
+rows; then name it in `GROUPS`. The tests run every group of that table at toy size.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
-import sys
+import argparse
+import datetime
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
 
-import numpy as np
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
+from rich.console import Console
 
-from secagg.crypto.prg import Tag
-from secagg.engine import MaskSeed, NumpyThreads
-from secagg.simulation import measure
-
-REPEATS = 7
-SEEDS = 100
-NONCE = bytes(16)
+from tests.benchmarks import client, engine, sizes, table
+from tests.benchmarks.machine import this_commit, this_machine
+from tests.benchmarks.results import KEPT, ROOT, GroupResult, load, save
+from tests.benchmarks.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One ratio, its goal and what was measured."""
+class Group:
+    """One group of rows.
 
-    what: str
-    ratio: float
-    goal: str
-    detail: str
+    Attributes:
+        run: from sizes to rows.
+        full: the sizes of `make bench`.
+        toy: sizes that end in a second or two.
+        missing: says why this group cannot be measured here; empty if it can.
+        accelerator: the name of the GPU it is measured on; empty for the CPU.
+    """
 
-
-def interleaved(*works: Callable[[], object]) -> list[float]:
-    """Return the median seconds of each work, measured in turn."""
-    seconds: list[list[float]] = [[] for _ in works]
-    for work in works:
-        work()
-    for _ in range(REPEATS):
-        for taken, work in zip(seconds, works, strict=True):
-            began = time.perf_counter()
-            work()
-            taken.append(time.perf_counter() - began)
-    return [statistics.median(taken) for taken in seconds]
+    run: Callable[[Any], Iterable[Row]]
+    full: Any
+    toy: Any
+    missing: Callable[[], str] = str
+    accelerator: Callable[[], str] = str
 
 
-def raw_keystream(keys: Sequence[bytes], words: int) -> None:
-    """Expand as many ChaCha20 words through the same library, and do nothing more."""
-    block = 1 << 20
-    zeros, out = bytes(block), bytearray(block)
-    for key in keys:
-        encryptor = Cipher(algorithms.ChaCha20(key, NONCE), mode=None).encryptor()
-        for start in range(0, 4 * words, block):
-            size = min(block, 4 * words - start)
-            encryptor.update_into(memoryview(zeros)[:size], memoryview(out)[:size])
+GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
+    {
+        "engine": Group(engine.run, engine.Sizes(), engine.TOY),
+        "client": Group(client.run, client.Sizes(), client.TOY),
+        "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
+    }
+)
+"""The groups in the order in which they run."""
 
 
-def engine_row(width: int, words: int) -> Row:
-    """Return the engine on one thread against the raw keystream of the same words."""
-    keys = [index.to_bytes(32, "little") for index in range(SEEDS)]
-    seeds = [MaskSeed(key, Tag.PAIR) for key in keys]
-    signs = [1 if index % 2 else -1 for index in range(SEEDS)]
-    engine = NumpyThreads(width, workers=1)
-    acc = np.zeros(words, dtype=np.uint32)
-    masked, raw = interleaved(
-        lambda: engine.accumulate(acc, seeds, signs, 0, words),
-        lambda: raw_keystream(keys, words),
+def measure(name: str, *, toy: bool = False) -> GroupResult:
+    """Run one group."""
+    group = GROUPS[name]
+    began = time.perf_counter()
+    rows = tuple(group.run(group.toy if toy else group.full))
+    return GroupResult(
+        machine=this_machine(group.accelerator()),
+        commit=this_commit(),
+        day=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        command=f"make bench ONLY={name}",
+        seconds=round(time.perf_counter() - began, 1),
+        rows=rows,
     )
-    goal = ">= 0.70" if width <= 28 else ">= 0.55"
-    per_word = 1e9 / (SEEDS * words)
-    detail = f"{masked * per_word:.2f} ns a word, keystream {raw * per_word:.2f} ns"
-    what = f"engine beside raw ChaCha20, one thread, w = {width}, m = {words:,}"
-    return Row(what, raw / masked, goal, detail)
 
 
-def bytes_row(silos: int, params: int) -> Row:
-    """Return the bytes up beside the packed vector."""
-    report = measure(silos=silos, params=params, seed=1)
-    overhead = report.overhead or 0.0
-    what = f"bytes up beside the packed vector, n = {silos}, m = {params:,}"
-    detail = f"{report.bytes_up_per_client:,} bytes at {report.width} bits an element"
-    return Row(what, overhead, "< 0.03", detail)
+def write(folder: Path, *, readme: Path | None) -> None:
+    """Make all that is made from the results in `folder`."""
+    results = load(folder)
+    page = table.full_markdown(results)
+    (folder / "rows.md").write_text(page, encoding="utf-8")
+    if readme is not None:
+        table.write_readme(readme, results)
 
 
-def growth_row(small: int, large: int) -> Row:
-    """Return the seconds a coordinate at a large m beside those at a small one."""
-    first, second = interleaved(
-        lambda: measure(silos=5, params=small, seed=1),
-        lambda: measure(silos=5, params=large, seed=1),
-    )
-    what = f"time of a session, n = 5, m = {large:,} beside m = {small:,}, a coordinate"
-    detail = f"{second:.2f} s beside {first:.2f} s"
-    return Row(what, second / large / (first / small), "<= 1.10", detail)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the groups asked for, print their rows, and keep them."""
+    asked = _parser().parse_args(arguments)
+    # A pipe has no width: wide enough that a row is a line or two.
+    console = Console() if Console().is_terminal else Console(width=160)
+    for name in asked.only or list(GROUPS):
+        why = GROUPS[name].missing()
+        if why:
+            console.print(f"{name}: not measured here, {why}", style="yellow")
+            continue
+        found = measure(name, toy=asked.toy)
+        table.print_group(console, name, found)
+        merged = {**load(asked.results), name: found}
+        order = [known for known in GROUPS if known in merged]
+        save(asked.results, {known: merged[known] for known in order})
+    kept = asked.results == KEPT
+    write(asked.results, readme=ROOT / "README.md" if kept else None)
 
 
-def main() -> None:
-    """Measure, print the table, and write JSON where asked."""
-    rows = [
-        *(engine_row(width, 1_000_000) for width in (16, 23, 32)),
-        bytes_row(100, 1_000_000),
-        growth_row(1_000_000, 4_000_000),
-    ]
-    say = sys.stdout.write
-    say(f"{os.cpu_count()} cores, medians of {REPEATS}, each row interleaved\n")
-    for row in rows:
-        say(f"{row.ratio:7.3f}  goal {row.goal:7}  {row.what}: {row.detail}\n")
-    if len(sys.argv) > 1:
-        with open(sys.argv[1], "w", encoding="utf-8") as file:
-            json.dump([asdict(row) for row in rows], file, indent=2)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--only", nargs="*", choices=list(GROUPS), metavar="GROUP")
+    parser.add_argument("--results", type=Path, default=KEPT, metavar="FOLDER")
+    parser.add_argument("--toy", action="store_true", help="seconds, and no meaning")
+    return parser
 
 
 if __name__ == "__main__":

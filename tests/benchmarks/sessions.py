@@ -1,0 +1,292 @@
+"""Sessions that are run once and played again, one party at a time.
+
+To time one hospital among a thousand, or the aggregator alone, a whole session need not
+be run each time: the machines are deterministic, so the events that one party saw are
+kept, and given to a new machine of it as often as it is to be timed. What is timed is
+the production machine and the vector plane around it, as the simulator times them.
+
+The session that is kept is only prepared, nobody times it: so its signatures are taken
+on trust, and its dealers share one polynomial, evaluated once. Nothing of that is left
+when a party is played again: every check and every share is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from secagg import events, shamir
+from secagg.client_state import TaskMemory
+from secagg.cohort import Cohort
+from secagg.consortium import NO_MODEL, Consortium, open_session
+from secagg.contribution import Contribution, contribution
+from secagg.engine import MaskEngine, NumpyThreads
+from secagg.field import Q
+from secagg.names import PeerId, Round, SessionId, VectorSum
+from secagg.server import Server
+from secagg.simulation.meter import CostMeter
+from secagg.simulation.session import OPEN_POLICY, plain_sum
+from secagg.task import Task
+from secagg.transitions import ServerPhase
+
+Event = events.ClientEvent | events.ServerEvent
+Update = Callable[[int], np.ndarray[Any, Any]]
+"""The update of silo k, counted from 0: float, shape (m,)."""
+
+
+def same_for_all(length: int) -> Update:
+    """Return one gaussian update of norm 1/2 for every silo: the work is the same."""
+    update = np.random.default_rng(7).standard_normal(length).astype(np.float32)
+    update *= np.float32(0.5) / np.linalg.norm(update)
+    return lambda _: update
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What session to run.
+
+    Attributes:
+        silos: n.
+        task: its terms.
+        update: what each silo brings.
+        workers: threads of the engine; None for one a core.
+    """
+
+    silos: int
+    task: Task
+    update: Update
+    workers: int | None = None
+
+    def consortium(self) -> Consortium:
+        """Return the same people, with their entropy from its beginning."""
+        return Consortium.of(self.silos, b"bench")
+
+    def last(self, count: int) -> tuple[PeerId, ...]:
+        """Return the last `count` silos: those that are lost."""
+        names = sorted(self.consortium().silos)
+        return tuple(names[len(names) - count :])
+
+    def engine(self, width: int) -> MaskEngine:
+        """Return the engine."""
+        return NumpyThreads(width, workers=self.workers)
+
+    def contribution(
+        self, people: Consortium, server: Server, peer: PeerId, sid: SessionId
+    ) -> Contribution:
+        """Return x_u of `peer`."""
+        return contribution(
+            self.update(sorted(people.silos).index(peer)),
+            weight=1,
+            values={},
+            params=server.params,
+            sid=sid,
+            entropy=people.entropy[peer],
+        )
+
+
+@dataclass(kw_only=True)
+class _Recorder(Cohort):
+    """A cohort that keeps what each party was told, and can be continued twice."""
+
+    seen: dict[PeerId, list[Event]] = field(default_factory=dict)
+    packed: dict[int, list[bytes]] = field(default_factory=dict)
+
+    def tell_server(self, event: events.ServerEvent) -> None:
+        self.seen.setdefault(self.aggregator, []).append(event)
+        super().tell_server(event)
+
+    def tell_client(self, peer: PeerId, event: events.ClientEvent) -> None:
+        self.seen.setdefault(peer, []).append(event)
+        super().tell_client(peer, event)
+
+    def until_masking(self) -> None:
+        """Run until every member was told U2 and none has masked."""
+        self._serve(self.server.start())
+        while self.server.phase is not ServerPhase.MASKED_INPUT:
+            self._deliver(self._queue.popleft())
+
+    def onward(self, silent: Sequence[PeerId]) -> _Recorder:
+        """Return a copy that was run to its end without the vectors of `silent`."""
+        twin = copy.copy(self)
+        twin.server = copy.copy(self.server)
+        twin.clients = {peer: copy.copy(one) for peer, one in self.clients.items()}
+        twin.seen = {peer: list(told) for peer, told in self.seen.items()}
+        twin.silent = dict.fromkeys(silent, Round.MASKED_INPUT)
+        twin.inputs, twin._stored, twin._ended = {}, {}, {}
+        twin._queue = self._queue.copy()
+        while twin.outcome(self.aggregator) is None:
+            if twin._queue:
+                twin._deliver(twin._queue.popleft())
+            else:
+                now = Round(twin.server.phase.value)
+                twin.tell_server(events.DeadlinePassed(round=now))
+        while twin._queue:
+            twin._deliver(twin._queue.popleft())
+        return twin
+
+    def _masked(self, x_u: Contribution, effect: events.MaskVector) -> list[bytes]:
+        """Mask a vector once: it is the same whoever is lost afterwards."""
+        if id(x_u) not in self.packed:
+            self.packed[id(x_u)] = super()._masked(x_u, effect)
+        return self.packed[id(x_u)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A session that was run, to be played again.
+
+    Attributes:
+        plan: what was run.
+        server: the aggregator's machine at its end.
+        seen: what each party was told.
+        stored: the packed chunks by silo.
+        opened: the opened sum, equal to the plain one.
+        bytes_up, bytes_down: of one surviving silo, the median.
+    """
+
+    plan: Plan
+    server: Server
+    seen: Mapping[PeerId, Sequence[Event]] = field(repr=False)
+    stored: Mapping[PeerId, list[bytes]] = field(repr=False)
+    opened: VectorSum = field(repr=False)
+    bytes_up: float
+    bytes_down: float
+
+    def client_seconds(self) -> float:
+        """Play one hospital, the first, again; return the seconds it worked."""
+        people, peer = self.plan.consortium(), self.server.sets["u3"][0]
+        meter = CostMeter()
+        task, terms = self.plan.task, self.server.manifest
+        client = people.client(peer, OPEN_POLICY, {task.task_id: TaskMemory()})
+        cohort = Cohort(
+            server=self.server,
+            clients={peer: client},
+            contribute=functools.partial(self.plan.contribution, people, self.server),
+            engine=self.plan.engine(self.server.params.width),
+            network=lambda _: (),
+            meter=meter,
+        )
+        ready = events.InputReady(
+            task_id=task.task_id, round_no=terms.round_no, model_hash=NO_MODEL
+        )
+        client.handle(ready)
+        for event in self.seen[peer]:
+            # The vector plane tells it again, once the vector is masked again.
+            if not isinstance(event, events.VectorMasked):
+                cohort.tell_client(peer, event)  # type: ignore[arg-type]  # a client's
+        assert isinstance(cohort.outcome(peer), events.Completed)
+        return meter.seconds[peer]
+
+    def server_seconds(self) -> float:
+        """Play the aggregator again; return the seconds it worked."""
+        people, meter = self.plan.consortium(), CostMeter()
+        server = Server(
+            identity=people.aggregator,
+            roster=people.roster,
+            manifest=self.server.manifest,
+        )
+        cohort = Cohort(
+            server=server,
+            clients={},
+            contribute=functools.partial(self.plan.contribution, people, server),
+            engine=self.plan.engine(server.params.width),
+            network=lambda _: (),
+            meter=meter,
+        )
+        cohort._stored = dict(self.stored)
+        me = cohort.aggregator
+        with meter.at(me):
+            effects = server.start()
+        cohort._serve(effects)
+        for event in self.seen[me]:
+            if isinstance(event, events.VectorStored):
+                with meter.at(me):
+                    root = cohort._root(server.sid, self.stored[event.peer])
+                assert root == event.root
+            # It comes of itself, once the sum is opened again.
+            if not isinstance(event, events.SumOpened):
+                cohort.tell_server(event)  # type: ignore[arg-type]  # the server's
+        assert isinstance(cohort.outcome(me), events.Completed)
+        assert cohort.opened is not None
+        assert np.array_equal(cohort.opened, self.opened)
+        return meter.seconds[me]
+
+
+def record(plan: Plan, losses: Sequence[int] = (0,)) -> dict[int, Recording]:
+    """Run one session to the masking, and on from there for each number of losses.
+
+    Args:
+        plan: the session.
+        losses: how many silos fall silent before MaskedInput.
+
+    Returns:
+        A recording for each number of losses; every opened sum is the plain one.
+    """
+    people = plan.consortium()
+    memory = {plan.task.task_id: TaskMemory()}
+    clients = {u: people.client(u, OPEN_POLICY, memory) for u in people.silos}
+    server = open_session(people, plan.task, clients)
+
+    @functools.cache
+    def contribute(peer: PeerId, sid: SessionId) -> Contribution:
+        return plan.contribution(people, server, peer, sid)
+
+    cohort = _Recorder(
+        server=server,
+        clients=clients,
+        contribute=contribute,
+        engine=plan.engine(server.params.width),
+        meter=CostMeter(),
+    )
+    with _unchecked():
+        cohort.until_masking()
+        return {lost: _ended(plan, cohort.onward(plan.last(lost))) for lost in losses}
+
+
+def _ended(plan: Plan, cohort: _Recorder) -> Recording:
+    ended, opened = cohort.outcome(cohort.aggregator), cohort.opened
+    assert isinstance(ended, events.Completed)
+    assert opened is not None
+    u3 = cohort.server.sets["u3"]
+    assert np.array_equal(opened, plain_sum(cohort, u3))
+    meter = cohort.meter
+    assert isinstance(meter, CostMeter)
+    return Recording(
+        plan=plan,
+        server=cohort.server,
+        seen=cohort.seen,
+        stored=cohort._stored,
+        opened=opened,
+        bytes_up=_median(meter.up, u3),
+        bytes_down=_median(meter.down, u3),
+    )
+
+
+def _median(counted: Mapping[PeerId, Mapping[str, int]], peers: Sequence[PeerId]):
+    return float(np.median([sum(counted[peer].values()) for peer in peers]))
+
+
+@contextlib.contextmanager
+def _unchecked() -> Iterator[None]:
+    """Prepare fast: trust signatures, and evaluate one polynomial for all dealers."""
+
+    @functools.cache
+    def values(degree: int, xs: tuple[int, ...]) -> Sequence[int]:
+        return shamir_share(0, range(1, degree + 1), xs)
+
+    def share(secret: int, coefficients: Sequence[int], xs: Sequence[int]) -> list[int]:
+        return [(secret + y) % Q for y in values(len(coefficients), tuple(xs))]
+
+    shamir_share = shamir.share
+    with (
+        mock.patch("secagg.crypto.sign.verify", return_value=True),
+        mock.patch("secagg.shamir.share", share),
+    ):
+        yield

@@ -32,6 +32,7 @@ from secagg.privacy.ledger import (
     BudgetLedger,
     MemoryLedgerStore,
 )
+from secagg.released import reference
 from secagg.server import Server
 
 SPOKEN_IN = {
@@ -124,7 +125,9 @@ def release_sum(
         )
     except pipeline.SumRefusedError as refused:
         return pipeline.discarded(refused, u3=u3, model_hash=None), None
-    result, _ = pipeline.published(released, u3=u3, next_model_hash=None)
+    result = pipeline.published(
+        released, u3=u3, vector=reference(released.vector), next_model_hash=None
+    )
     return result, released
 
 

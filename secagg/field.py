@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,15 +124,16 @@ def reduce(
     return out
 
 
-def squared_norm(values: NDArray[np.int64]) -> int:
+def squared_norm(values: NDArray[np.signedinteger[Any]]) -> int:
     """Return the exact squared L2 norm of `values`.
 
     Args:
-        values: any int64 values, shape (m,).
+        values: any int64 values or narrower ones, shape (m,).
     """
     total = 0
     for begin in range(0, len(values), _BLOCK):
-        total += _squared_norm_of_block(values[begin : begin + _BLOCK])
+        block = values[begin : begin + _BLOCK].astype(np.int64, copy=False)
+        total += _squared_norm_of_block(block)
     return total
 
 

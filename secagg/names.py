@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Final, NewType
+from typing import Any, Final, NewType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ InputVector = NewType("InputVector", NDArray[np.uint32])
 MaskedVector = NewType("MaskedVector", NDArray[np.uint32])
 """y_u, elements in [0, p); the only vector that goes on the wire."""
 
-VectorSum = NewType("VectorSum", NDArray[np.int64])
-"""The opened integer sum of x_u over U3, centred."""
+VectorSum = NewType("VectorSum", NDArray[np.signedinteger[Any]])
+"""The opened integer sum of x_u over U3, centred; int64, or int32 where all fit."""
 
 Mean = NewType("Mean", NDArray[np.float64])
 """The released mean over U3, shape (m,)."""

@@ -9,7 +9,6 @@ sample of it. A run without noise takes the same way, with the mechanism that ad
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -32,9 +31,9 @@ from secagg.params import WEIGHT, Parameters
 from secagg.privacy.ledger import BudgetLedger
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.quantize import dequantize
-from secagg.robust.check import ExtraSum, OpenedSum, Sees, Verdict
+from secagg.released import Read, ReleasedVector
+from secagg.robust.check import ExtraSum, Means, OpenedSum, Sees, Verdict
 from secagg.sensitivity import Adjacency
-from secagg.vector import released_bytes
 
 _NO_NOISE: Final = NoiseTerms(
     mechanism="none", noise_multiplier=0.0, adjacency=Adjacency.ZERO_OUT, delta=0.0
@@ -49,7 +48,8 @@ class Released:
         verdicts: of every check, in the order of the registry.
         vector: the integer sum, noise included, shape (m,).
         extras: the sum of each extra by name, noise included.
-        mean: the mean over U3, shape (m,).
+        s: the session's scale.
+        divisor: of the mean: |U3|, or W / w_max.
         event: what was charged.
         sigma_squared: of the noise on every coordinate and extra; 0 for none.
         epsilon: what the task has spent, this release included.
@@ -58,10 +58,16 @@ class Released:
     verdicts: tuple[Verdict, ...]
     vector: VectorSum
     extras: tuple[tuple[str, int], ...]
-    mean: Mean
+    s: float
+    divisor: float
     event: NoiseEvent
     sigma_squared: int
     epsilon: float
+
+    @property
+    def mean(self) -> Mean:
+        """The mean over U3, shape (m,), computed anew each time."""
+        return Mean(dequantize(self.vector, self.s, self.divisor))
 
     @property
     def noise(self) -> NoiseRecord | None:
@@ -99,7 +105,7 @@ def opened_sum(
     params: Parameters,
     *,
     u3_count: int,
-    previous: Mean | None = None,
+    previous: Means | None = None,
 ) -> OpenedSum:
     """Part the opened sum into coordinates and extras.
 
@@ -107,7 +113,7 @@ def opened_sum(
         total: the sum of x_u over U3 with its limbs, centred, shape (M,).
         params: the session's.
         u3_count: |U3|.
-        previous: the mean released in the round before, shape (m,).
+        previous: the mean released in the round before, of length m.
     """
     sums = extras.decode(VectorSum(total[params.m :]), params, u3_count)
     return OpenedSum(
@@ -130,6 +136,7 @@ def release(
     sid: SessionId,
     seed: bytes,
     ledger: BudgetLedger,
+    in_place: bool = False,
 ) -> Released:
     """Check, noise, dequantize.
 
@@ -137,12 +144,15 @@ def release(
     often this is called.
 
     Args:
-        opened: the sum, as `opened_sum` gives it; it is not changed.
+        opened: the sum, as `opened_sum` gives it; it is not changed, but for
+            `in_place`.
         params: the session's.
         task_id: the task whose budget is charged.
         sid: the session.
         seed: 32 bytes, journaled before this call (rule 9-4).
         ledger: of this aggregator.
+        in_place: add the noise to an int64 vector itself: a large model has no room for
+            two of them.
 
     Raises:
         SumRefusedError: the sum is beyond its bounds (rule 10-1); nothing was charged.
@@ -158,13 +168,17 @@ def release(
         transcript.noise_key(sid, seed),
     )
     epsilon = ledger.charge(task_id, sid, event)
-    noised = _noised(opened, noise)
+    noised = opened
+    if sigma_squared:
+        vector = opened.vector.astype(np.int64, copy=not in_place)
+        noised = _noised(dataclasses.replace(opened, vector=VectorSum(vector)), noise)
     sums = {one.extra.name: one.total for one in noised.extras}
     return Released(
         verdicts=verdicts + _checked(noised, Sees.RELEASED),
         vector=noised.vector,
         extras=tuple((one.extra.name, one.total) for one in noised.extras),
-        mean=mean_of(noised.vector, params, u3_count=noised.u3_count, extras=sums),
+        s=params.scale.s,
+        divisor=divisor(params, u3_count=noised.u3_count, extras=sums),
         event=event,
         sigma_squared=sigma_squared,
         epsilon=epsilon,
@@ -217,9 +231,9 @@ def _require_announced_delta(
 
 
 def _noised(opened: OpenedSum, noise: Iterator[NDArray[np.int64]]) -> OpenedSum:
-    """Add noise to a copy, piece by piece: the coordinates first, then the extras."""
+    """Add noise in place, piece by piece: the coordinates first, then the extras."""
     # |sum| < 2^32 and |noise| < 2^62 in every mechanism: no int64 wraps.
-    vector = opened.vector.copy()
+    vector = opened.vector
     tail: list[int] = []
     start = 0
     for piece in noise:
@@ -234,19 +248,21 @@ def _noised(opened: OpenedSum, noise: Iterator[NDArray[np.int64]]) -> OpenedSum:
     return dataclasses.replace(opened, vector=VectorSum(vector), extras=noised_extras)
 
 
-def mean_of(
-    total: VectorSum, params: Parameters, *, u3_count: int, extras: Mapping[str, int]
-) -> Mean:
-    """Return the mean of a released sum; both sides take this step (spec 5).
+def released_vector(result: Result, read: Read, params: Parameters) -> ReleasedVector:
+    """Return what a Result released, where it lies; both sides take this step (spec 5).
 
     Args:
-        total: the released integer sum, shape (m,).
+        result: names U3, the sums of the extras and the vector, which it has.
+        read: reads the vector's blob.
         params: the session's.
-        u3_count: |U3|.
-        extras: the released sum of each extra by name.
+
+    Raises:
+        RemoteProtocolError: the vector has another shape (rule 4.8-2).
     """
-    count = divisor(params, u3_count=u3_count, extras=extras)
-    return Mean(dequantize(total, params.scale.s, count))
+    said = result.vector
+    assert said is not None  # noqa: S101 a discarded round has nothing to read
+    count = divisor(params, u3_count=len(result.u3), extras=dict(result.extras))
+    return ReleasedVector(read, said, length=params.m, s=params.scale.s, divisor=count)
 
 
 def divisor(params: Parameters, *, u3_count: int, extras: Mapping[str, int]) -> float:
@@ -261,27 +277,30 @@ def divisor(params: Parameters, *, u3_count: int, extras: Mapping[str, int]) -> 
 
 
 def published(
-    released: Released, *, u3: tuple[PeerId, ...], next_model_hash: bytes | None
-) -> tuple[Result, memoryview]:
-    """Return the Result that publishes a release, and the vector's bytes (spec 4.8).
+    released: Released,
+    *,
+    u3: tuple[PeerId, ...],
+    vector: BlobRef,
+    next_model_hash: bytes | None,
+) -> Result:
+    """Return the Result that publishes a release (spec 4.8).
 
     Args:
         released: what came out of `release`.
         u3: whose sum it is, sorted.
+        vector: what its vector is as a blob.
         next_model_hash: of the model made from it, None where there is none.
     """
-    data, width = released_bytes(released.vector)
-    result = Result(
+    return Result(
         status="released",
         u3=u3,
         verdicts=_said(released.verdicts),
         dp=released.noise,
         extras=released.extras,
-        vector=BlobRef(hash=hashlib.sha256(data).digest(), size=len(data), width=width),
+        vector=vector,
         next_model_hash=next_model_hash,
         epsilon=released.epsilon if math.isfinite(released.epsilon) else None,
     )
-    return result, data
 
 
 def discarded(

@@ -25,7 +25,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -249,7 +249,7 @@ def clip_factor(norm: float, clip: float, unit: float = 1.0) -> float:
 
 
 def dequantize(
-    total: NDArray[np.int64], s: float, divisor: float
+    total: NDArray[np.signedinteger[Any]], s: float, divisor: float
 ) -> NDArray[np.float64]:
     """Return the mean whose integer sum is `total`.
 

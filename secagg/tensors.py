@@ -18,10 +18,10 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,22 @@ _MANTISSA_BITS: Final = {
     "bfloat16": 8,
 }
 """The types that enter the vector; all of them embed exactly in float64."""
+
+
+_BLOCK: Final = 1 << 17
+"""Coordinates that are checked or converted at a time: 1 MiB of float64."""
+
+
+class Coordinates(Protocol):
+    """A vector that is read window by window: an array, or one that lies in a file."""
+
+    def __len__(self) -> int:
+        """Return its length."""
+        ...
+
+    def __getitem__(self, window: slice, /) -> FlatVector:
+        """Return a window of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,35 +162,84 @@ def flatten(
     return vector
 
 
-def unflatten(vector: FlatVector, layout: Layout, like: V) -> V:
-    """Return `vector` as tensors: the types and devices of `like`, new memory.
+def coordinates(value: State | Tensor, layout: Layout) -> FlatVector:
+    """Return the coordinates of `value` in as little memory as holds them exactly.
+
+    One array that lies flat on the CPU is not copied: what is returned is a view of it
+    that cannot be written through. Whoever changes the array changes the vector.
 
     Args:
-        vector: shape (layout.size,), finite.
+        value: what `layout` was made of, on any device.
+        layout: of the same names, shapes and types.
+
+    Returns:
+        Shape (layout.size,): float64 if a tensor is, else float32; of one array that is
+        not copied, its own type.
+
+    Raises:
+        InputError: names, shapes or types differ from the layout, or a coordinate is
+            NaN or infinite (rule 5-1).
+    """
+    state = _named(value)
+    view = _flat_view(state[SINGLE]) if state.keys() == {SINGLE} else None
+    if view is None:
+        wide = any(spec.dtype == "float64" for spec in layout.tensors)
+        return flatten(value, layout, np.float64 if wide else np.float32)
+    _check_same(state, layout)
+    _check_finite(view, layout.tensors[0])
+    view.setflags(write=False)
+    return view
+
+
+def unflatten(vector: Coordinates, layout: Layout, like: V, out: V | None = None) -> V:
+    """Return `vector` as tensors: the types and devices of `like`, in new memory.
+
+    Args:
+        vector: layout.size coordinates, finite; read window by window.
         layout: where each tensor lies.
         like: a state_dict or tensor of this layout; frozen entries are copied from it,
             and so are the order of its keys and, if it can be written to, its type.
+        out: of this layout, to be written instead of new memory, and returned; its
+            frozen entries stay as they are. It may be `like` itself.
 
     Raises:
-        InputError: `like` is not of this layout, the vector has another length, or a
-            coordinate is not finite in its tensor's type.
+        InputError: `like` or `out` is not of this layout, a tensor of `out` is not
+            contiguous, the vector has another length, or a coordinate is not finite in
+            its tensor's type.
     """
-    state = _named(like)
+    state = _named(like if out is None else out)
     _check_same(state, layout)
-    if vector.shape != (layout.size,):
+    shape = vector.shape if isinstance(vector, np.ndarray) else (len(vector),)
+    if shape != (layout.size,):
         raise errors.InputError(
-            f"a vector of shape {vector.shape} does not fill {layout.size} coordinates"
+            f"a vector of shape {shape} does not fill {layout.size} coordinates"
         )
     made = {
-        spec.name: _copy_in(vector[spec.start : spec.stop], spec, state[spec.name])
+        spec.name: _filled(vector, spec, state[spec.name], new=out is None)
         for spec in layout.tensors
     }
+    if out is not None:
+        return out
     whole: Any = {
         name: made[name] if name in made else _copied(tensor)
         for name, tensor in state.items()
     }
     result: V = _as_mapping(like, whole) if isinstance(like, Mapping) else whole[SINGLE]
     return result
+
+
+def check_writable(out: State | Tensor, layout: Layout) -> None:
+    """Refuse what a vector of this layout cannot be written to.
+
+    Raises:
+        InputError: another layout, or a tensor that is not contiguous or not writable.
+    """
+    state = _named(out)
+    _check_same(state, layout)
+    for spec in layout.tensors:
+        place = _place(state[spec.name], spec)
+        if not _is_torch(place) and not place.flags.writeable:
+            raise errors.InputError(f"tensor {spec.name!r} to be written is read-only")
 
 
 def difference(
@@ -265,22 +330,67 @@ def _copy_out(tensor: Any, place: FlatVector) -> None:
     torch.from_numpy(place).copy_(tensor.detach().reshape(-1))
 
 
-def _copy_in(part: FlatVector, spec: TensorSpec, like: Any) -> Any:
-    """Return `part` with the shape, type and device of `like`."""
-    if _is_torch(like):
+def _flat_view(tensor: Any) -> NDArray[Any] | None:
+    """Return an array's own memory as a vector; None if it does not lie flat here."""
+    if _is_torch(tensor):
+        here = tensor.device.type == "cpu" and _dtype_name(tensor) != "bfloat16"
+        whole = here and tensor.is_contiguous()
+        return tensor.detach().reshape(-1).numpy() if whole else None
+    if not isinstance(tensor, np.ndarray):
+        return None
+    return tensor.reshape(-1) if tensor.flags.c_contiguous else None
+
+
+def _filled(vector: Coordinates, spec: TensorSpec, tensor: Any, *, new: bool) -> Any:
+    """Return a tensor's part of `vector`, in memory like its or in its own."""
+    made = _empty_like(tensor) if new else tensor
+    place = _place(made, spec)
+    for low, high in _blocks(spec.stop - spec.start):
+        part = vector[spec.start + low : spec.start + high]
+        if not _copy_in(part, place[low:high]):
+            raise errors.InputError(
+                f"tensor {spec.name!r}: a coordinate is not finite in {spec.dtype}"
+            )
+    return made
+
+
+def _empty_like(tensor: Any) -> Any:
+    """Return new memory of the shape, type and device of `tensor`, row by row."""
+    if not _is_torch(tensor):
+        return np.empty(tensor.shape, dtype=tensor.dtype)
+    import torch
+
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+
+
+def _place(tensor: Any, spec: TensorSpec) -> Any:
+    """Return the memory of a tensor as a vector to write to."""
+    if _is_torch(tensor):
+        flat = tensor.is_contiguous()
+        tensor = tensor.detach()
+    else:
+        flat = tensor.flags.c_contiguous
+    if not flat:
+        raise errors.InputError(f"tensor {spec.name!r} to be written is not contiguous")
+    return tensor.reshape(-1)
+
+
+def _copy_in(part: FlatVector, place: Any) -> bool:
+    """Write a window to a tensor; return whether all of it is finite there."""
+    if _is_torch(place):
         import torch
 
-        made: Any = torch.tensor(part, dtype=like.dtype, device=like.device)
-        finite = bool(torch.isfinite(made).all())
-    else:
-        with np.errstate(over="ignore"):
-            made = part.astype(like.dtype)
-        finite = bool(np.isfinite(made).all())
-    if not finite:
-        raise errors.InputError(
-            f"tensor {spec.name!r}: a coordinate is not finite in {spec.dtype}"
-        )
-    return made.reshape(spec.shape)
+        place.copy_(torch.from_numpy(np.require(part, requirements=["C", "W"])))
+        return bool(torch.isfinite(place).all())
+    with np.errstate(over="ignore"):
+        place[:] = part
+    return bool(np.isfinite(place).all())
+
+
+def _blocks(size: int) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of consecutive blocks that make up `size` coordinates."""
+    for low in range(0, size, _BLOCK):
+        yield low, min(low + _BLOCK, size)
 
 
 def _copied(tensor: Any) -> Any:
@@ -302,14 +412,19 @@ def _as_mapping(like: State, whole: dict[str, Any]) -> Any:
 
 
 def _check_finite(place: FlatVector, spec: TensorSpec) -> None:
-    finite = np.isfinite(place)
-    if finite.all():
+    wrong = [
+        (low, np.flatnonzero(~np.isfinite(place[low:high])))
+        for low, high in _blocks(len(place))
+        if not np.isfinite(place[low:high]).all()
+    ]
+    if not wrong:
         return
-    first = int(np.argmin(finite))
+    count = sum(len(places) for _, places in wrong)
+    first = wrong[0][0] + int(wrong[0][1][0])
     index = tuple(int(i) for i in np.unravel_index(first, spec.shape)) or ()
     kind = "NaN" if np.isnan(place[first]) else "infinite"
     raise errors.InputError(
-        f"tensor {spec.name!r} has {int(np.sum(~finite))} coordinates that are not"
+        f"tensor {spec.name!r} has {count} coordinates that are not"
         f" finite, the first at {list(index)} is {kind}: training diverged, lower the"
         " learning rate"
     )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from secagg import errors, packing
 from secagg.crypto import merkle
 from secagg.field import MAX_WIDTH, MIN_WIDTH
-from secagg.names import SessionId, VectorSum
+from secagg.names import SessionId
 
 MIN_CHUNK_LOG2: Final = 12
 MAX_CHUNK_LOG2: Final = 20
@@ -233,45 +233,6 @@ def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
         error=errors.CodecError,
     )
     return EnvelopeFrame(data[1:])
-
-
-def released_bytes(total: VectorSum) -> tuple[memoryview, int]:
-    """Return the released integer sum as bytes, and its width.
-
-    Args:
-        total: int64, shape (m,), m >= 1.
-
-    Returns:
-        m * width bytes, signed, little endian; width is 4 if all fit, else 8.
-    """
-    int32 = np.iinfo(np.int32)
-    fits = int32.min <= int(total.min()) and int(total.max()) <= int32.max
-    width = 4 if fits else 8
-    stored = np.ascontiguousarray(total, dtype=f"<i{width}")
-    return stored.data.cast("B"), width
-
-
-def released_sum(data: bytes, width: int, length: int) -> VectorSum:
-    """Return the integer sum that `released_bytes` wrote.
-
-    Args:
-        data: the blob as received.
-        width: bytes per coordinate, as the Result states: 4 or 8.
-        length: m, as the Manifest states.
-
-    Returns:
-        int64, shape (m,).
-
-    Raises:
-        RemoteProtocolError: another width, or not m * width bytes (rule 4.8-2).
-    """
-    errors.require("4.8-2", width in {4, 8}, f"coordinates of {width} bytes")
-    errors.require(
-        "4.8-2",
-        len(data) == length * width,
-        f"{len(data)} bytes instead of {length} coordinates of {width} bytes",
-    )
-    return VectorSum(np.frombuffer(data, dtype=f"<i{width}").astype(np.int64))
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

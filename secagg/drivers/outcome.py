@@ -14,6 +14,7 @@ from secagg.messages import Manifest, Result
 from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
 from secagg.quantize import ErrorBound
+from secagg.released import ReleasedVector
 
 SILENT = "silent until the deadline"
 
@@ -77,8 +78,8 @@ class RoundOutcome:
         sid: the session that gave the Result.
         model_hash: the model of the round.
         result: as everybody got it.
-        mean: over U3, shape (m,); None when discarded.
-        sum: the released integer sum, noise included, shape (m,); None when discarded.
+        vector: the released vector where it lies, of which `mean` and `sum` are read;
+            None when discarded.
         extras: the sum of each extra by name.
         sets: ``u0`` to ``u5``.
         lost: members that are not in U5 or not in U3: where they were lost, and why.
@@ -95,8 +96,7 @@ class RoundOutcome:
     sid: SessionId
     model_hash: bytes
     result: Result
-    mean: Mean | None = field(repr=False)
-    sum: VectorSum | None = field(repr=False)
+    vector: ReleasedVector | None = field(repr=False)
     extras: Mapping[str, int]
     sets: Mapping[str, tuple[PeerId, ...]]
     lost: Mapping[PeerId, Loss]
@@ -106,6 +106,16 @@ class RoundOutcome:
     traffic: Mapping[PeerId, Traffic]
     attempts: tuple[Attempt, ...]
     link: bytes
+
+    @property
+    def mean(self) -> Mean | None:
+        """The mean over U3, float64, shape (m,), read anew; None when discarded."""
+        return None if self.vector is None else self.vector.mean()
+
+    @property
+    def sum(self) -> VectorSum | None:
+        """The integer sum, noise included, shape (m,), read anew, or None."""
+        return None if self.vector is None else self.vector.sum()
 
     @property
     def released(self) -> bool:
@@ -164,19 +174,6 @@ class RoundRecord:
             attempts=attempts,
             link=completed.link,
         )
-
-
-def mean_of(result: Result, total: VectorSum, params: Parameters) -> Mean:
-    """Return the mean over U3 of a released sum (spec 5).
-
-    Args:
-        result: names U3 and the sums of the extras.
-        total: the released integer sum, shape (m,).
-        params: the session's.
-    """
-    return pipeline.mean_of(
-        total, params, u3_count=len(result.u3), extras=dict(result.extras)
-    )
 
 
 def error_of(result: Result, params: Parameters) -> ErrorBound:

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from secagg.messages import Extra
-from secagg.names import Mean, VectorSum
+from secagg.names import VectorSum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,18 @@ class ExtraSum:
 
     extra: Extra
     total: int
+
+
+class Means(Protocol):
+    """A mean that is read window by window: an array, or one that lies in a file."""
+
+    def __len__(self) -> int:
+        """Return m."""
+        ...
+
+    def __getitem__(self, window: slice, /) -> NDArray[np.floating[Any]]:
+        """Return a window of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +49,8 @@ class OpenedSum:
         x_max: the bound on every coordinate of one x_u.
         delta_int: the bound on the L2 norm of one x_u.
         extras: the sums of the extra coordinates, in the Manifest's order.
-        previous: the mean released in the round before, shape (m,); None in the first.
+        previous: the mean released in the round before, of length m; None in the
+            first.
     """
 
     vector: VectorSum
@@ -42,7 +58,7 @@ class OpenedSum:
     x_max: int
     delta_int: int
     extras: tuple[ExtraSum, ...] = ()
-    previous: Mean | None = None
+    previous: Means | None = None
 
 
 class Sees(enum.Enum):

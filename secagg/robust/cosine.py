@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 
 from secagg import errors
-from secagg.names import Mean, VectorSum
-from secagg.robust.check import OpenedSum, Sees, Verdict
+from secagg.names import VectorSum
+from secagg.robust.check import Means, OpenedSum, Sees, Verdict
 
-_BLOCK: Final = 1 << 20
+_BLOCK: Final = 1 << 17
 """Coordinates turned into floats at a time."""
 
 
@@ -42,7 +42,7 @@ class CosineToPrevious:
 def _described(view: OpenedSum) -> str:
     if view.previous is None:
         return "no previous mean"
-    if view.previous.shape != view.vector.shape:
+    if len(view.previous) != len(view.vector):
         raise errors.ParameterError(
             f"the previous mean has {len(view.previous)} coordinates, the sum"
             f" {len(view.vector)}"
@@ -51,12 +51,12 @@ def _described(view: OpenedSum) -> str:
     return "a zero vector has no direction" if value is None else f"cosine {value:+.4f}"
 
 
-def cosine(vector: VectorSum, previous: Mean) -> float | None:
+def cosine(vector: VectorSum, previous: Means) -> float | None:
     """Return the cosine of the angle between two vectors, None if one is zero.
 
     Args:
         vector: shape (m,).
-        previous: finite, shape (m,).
+        previous: finite, of length m.
     """
     product = square = previous_square = 0.0
     for begin in range(0, len(vector), _BLOCK):

@@ -142,3 +142,31 @@ async def test_a_silo_whose_caller_gives_up_is_not_waited_for(network) -> None:
             await asyncio.gather(*work)
     assert set(outcome.lost) == {peer}
     assert "0-1" in outcome.lost[peer].reason
+
+
+async def test_the_mean_goes_where_the_caller_says_in_its_precision(network) -> None:
+    world = World(4, network)
+    async with world.serve() as aggregator, world.silos() as silos:
+        updates = {u: world.update(u).astype(np.float32) for u in silos}
+        work = {
+            u: asyncio.create_task(silo.contribute(updates[u], out=updates[u]))
+            for u, silo in silos.items()
+        }
+        outcome = await aggregator.run_round()
+        means = {u: await task for u, task in work.items()}
+    assert outcome.mean is not None
+    for peer, mean in means.items():
+        assert mean is updates[peer]
+        assert np.array_equal(mean, outcome.mean.astype(np.float32))
+
+
+async def test_a_mean_that_cannot_be_written_is_refused_before_the_round(
+    network,
+) -> None:
+    world = World(4, network)
+    update = world.update(world.peers[0])
+    sealed = update.copy()
+    sealed.setflags(write=False)
+    async with world.serve(), world.silos(world.peers[0]) as silos:
+        with pytest.raises(errors.InputError, match="read-only"):
+            await silos[world.peers[0]].contribute(update, out=sealed)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 
 from peers import records
@@ -11,7 +10,7 @@ from peers.records import RoundReport
 from secagg import RoundOutcome, errors
 from secagg.drivers.outcome import Attempt, Loss, Traffic
 from secagg.messages import CheckVerdict, Result
-from secagg.names import Mean, PeerId, SessionId, VectorSum
+from secagg.names import PeerId, SessionId
 from secagg.quantize import ErrorBound
 
 BASEL, BERN, CHUR, ZUG, GENEVA = map(PeerId, ("basel", "bern", "chur", "zug", "geneva"))
@@ -32,8 +31,7 @@ OUTCOME = RoundOutcome(
     sid=SessionId(b"\x01" * 32),
     model_hash=b"\x02" * 32,
     result=RESULT,
-    mean=Mean(np.zeros(2)),
-    sum=VectorSum(np.zeros(2, np.int64)),
+    vector=None,
     extras={"loss_e2": 150, "weight": 60},
     sets={
         "u0": (BASEL, BERN, CHUR, ZUG),
@@ -121,7 +119,7 @@ def test_a_discarded_round_has_its_verdicts_and_no_mean() -> None:
         RESULT, status="discarded", verdicts=(verdict,), extras=(), next_model_hash=None
     )
     outcome = dataclasses.replace(
-        OUTCOME, result=result, mean=None, sum=None, extras={}, error=None
+        OUTCOME, result=result, vector=None, extras={}, error=None
     )
     report = report_of(outcome)
     assert report.status == "discarded"

@@ -66,7 +66,7 @@ def ledger_of(epsilon=math.inf, store=None, delta=DELTA):
     return BudgetLedger(store or MemoryLedgerStore(), budgets)
 
 
-def release(view, params, ledger=None, seed=SEED, sid=SID):
+def release(view, params, ledger=None, seed=SEED, sid=SID, in_place=False):
     return pipeline.release(
         view,
         params,
@@ -74,6 +74,7 @@ def release(view, params, ledger=None, seed=SEED, sid=SID):
         sid=sid,
         seed=seed,
         ledger=ledger or ledger_of(),
+        in_place=in_place,
     )
 
 
@@ -329,3 +330,12 @@ def test_the_opened_sum_holds_what_the_members_put_in(values, u3_count):
     for one in view.extras:
         assert one.total == sum(own[one.extra.name] for _, own in members)
     assert release(view, params).verdicts[0].passed
+
+
+def test_noise_in_place_is_the_same_noise_in_the_sum_itself():
+    params = parameters(dp=NOISE)
+    copied = release(opened(params, [1, 2, 3, 4]), params)
+    view = opened(params, [1, 2, 3, 4])
+    out = release(view, params, in_place=True)
+    assert np.array_equal(out.vector, copied.vector)
+    assert np.shares_memory(out.vector, view.vector)

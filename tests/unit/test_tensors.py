@@ -354,3 +354,83 @@ def test_a_state_dict_keeps_the_versions_of_its_modules() -> None:
     assert vars(back) == vars(state)
     assert "_metadata" in vars(back)
     nn.BatchNorm1d(3).load_state_dict(back)
+
+
+# --- as little memory as holds it
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3), ()])
+def test_one_flat_array_is_read_where_it_lies_and_not_written_through(shape) -> None:
+    array = np.ones(shape, dtype=np.float32)
+    vector = tensors.coordinates(array, Layout.of(array))
+    assert np.shares_memory(vector, array)
+    assert not vector.flags.writeable
+    assert array.flags.writeable
+
+
+def test_one_flat_tensor_is_read_where_it_lies() -> None:
+    tensor = torch.ones(2, 3, requires_grad=True)
+    vector = tensors.coordinates(tensor, Layout.of(tensor))
+    assert np.shares_memory(vector, tensor.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.arange(12, dtype=np.float32).reshape(3, 4).T,
+        torch.arange(4).to(torch.bfloat16),
+        {"a": np.arange(3, dtype=np.float16), "b": np.arange(2, dtype=np.float32)},
+    ],
+    ids=["strided", "bfloat16", "several"],
+)
+def test_what_does_not_lie_flat_is_copied_in_single_precision(value) -> None:
+    layout = Layout.of(value)
+    vector = tensors.coordinates(value, layout)
+    assert vector.dtype == np.float32
+    assert np.array_equal(vector, tensors.flatten(value, layout))
+
+
+def test_a_state_with_one_double_is_copied_in_double_precision() -> None:
+    state = {"a": np.ones(2, dtype=np.float32), "b": np.full(1, 1 / 3)}
+    vector = tensors.coordinates(state, Layout.of(state))
+    assert vector.tolist() == [1, 1, 1 / 3]
+
+
+def test_5_1_a_flat_array_is_checked_block_by_block(monkeypatch) -> None:
+    monkeypatch.setattr(tensors, "_BLOCK", 4)
+    array = np.zeros(11)
+    array[[6, 9, 10]] = np.nan, np.inf, np.inf
+    said = refusal(tensors.coordinates, array, Layout.of(array))
+    assert "3 coordinates" in said
+    assert "first at [6] is NaN" in said
+
+
+def test_a_mean_is_written_block_by_block_where_one_says(monkeypatch) -> None:
+    monkeypatch.setattr(tensors, "_BLOCK", 4)
+    state = state_of(network())
+    places = {name: tensor.data_ptr() for name, tensor in state.items()}
+    vector = np.arange(LAYOUT.size, dtype=np.float64)
+    made = tensors.unflatten(vector, LAYOUT, STATE, out=state)
+    assert made is state
+    assert {name: tensor.data_ptr() for name, tensor in made.items()} == places
+    assert np.array_equal(tensors.flatten(made, LAYOUT), vector)
+    assert made[COUNTER] == STATE[COUNTER]
+
+
+def test_a_mean_may_be_written_over_the_update() -> None:
+    update = np.ones((2, 2), dtype=np.float32)
+    layout = Layout.of(update)
+    assert tensors.unflatten(np.arange(4.0), layout, update, out=update) is update
+    assert update.tolist() == [[0, 1], [2, 3]]
+
+
+def test_what_cannot_be_written_in_place_is_refused_by_name() -> None:
+    strided = np.ones((2, 3)).T
+    sealed = np.ones(3)
+    sealed.setflags(write=False)
+    for out, why in ((strided, "not contiguous"), (sealed, "read-only")):
+        said = refusal(tensors.check_writable, out, Layout.of(out))
+        assert why in said
+    other = np.ones(4)
+    assert "shape" in refusal(tensors.check_writable, other, Layout.of(sealed))
+    tensors.check_writable(torch.ones(3, dtype=torch.float64), Layout.of(sealed))

@@ -1,4 +1,4 @@
-"""secagg.vector: chunks, their root, frames and the released vector."""
+"""secagg.vector: chunks, their root and frames."""
 
 import hashlib
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from secagg import errors, field, packing, vector
 from secagg.crypto import merkle
-from secagg.names import MaskedVector, SessionId, VectorSum
+from secagg.names import MaskedVector, SessionId
 
 SID = SessionId(bytes(range(32)))
 FULL = 1 << 12
@@ -247,34 +246,3 @@ def test_frames_do_not_show_what_they_carry() -> None:
         vector.BlobFrame(SID, 1, b"5ec2e7"),
     ]
     assert "5ec2e7" not in "".join(map(repr, frames))
-
-
-# --- the released vector
-
-SUMS = hnp.arrays(
-    np.int64, st.integers(1, 9), elements=st.integers(-(2**63), 2**63 - 1)
-)
-NARROW_SUMS = hnp.arrays(
-    np.int64, st.integers(1, 9), elements=st.integers(-(2**31), 2**31 - 1)
-)
-
-
-@given(SUMS | NARROW_SUMS)
-def test_a_released_sum_is_its_integers_in_as_few_bytes_as_hold_all(total) -> None:
-    data, width = vector.released_bytes(VectorSum(total))
-    assert width == (4 if all(-(2**31) <= x < 2**31 for x in total.tolist()) else 8)
-    spelt = [int(x).to_bytes(width, "little", signed=True) for x in total]
-    assert bytes(data) == b"".join(spelt)
-    assert np.array_equal(vector.released_sum(bytes(data), width, len(total)), total)
-
-
-@pytest.mark.parametrize("edge", [-(2**31), 2**31 - 1])
-def test_the_edges_of_four_bytes_fit(edge) -> None:
-    at, beyond = np.array([edge]), np.array([edge + (1 if edge > 0 else -1)])
-    assert vector.released_bytes(VectorSum(at))[1] == 4
-    assert vector.released_bytes(VectorSum(beyond))[1] == 8
-
-
-@pytest.mark.parametrize(("size", "width"), [(11, 4), (13, 4), (12, 8), (3, 1), (0, 4)])
-def test_4_8_2_a_released_vector_of_another_size_is_refused(size, width) -> None:
-    assert refused_rule(vector.released_sum, bytes(size), width, 3) == "4.8-2"

@@ -21,6 +21,7 @@ from secagg.identity import Identity
 from secagg.messages import Extra, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.released import ReleasedVector
 from secagg.rounds import result
 from secagg.signing import seal
 from secagg.transitions import ServerPhase
@@ -121,7 +122,7 @@ def released_vector(file: File) -> None:
     """The bytes beside the Result's size, width and hash."""
     data = unhex(file["data"])
     length = file["size"] // file["width"]
-    vector.released_sum(data, file["width"], length)
+    ReleasedVector.of(data, width=file["width"], length=length)
     same = hashlib.sha256(data).digest() == unhex(file["hash"])
     errors.require("4.8-2", same, "another hash")
 

@@ -9,8 +9,10 @@ import pytest
 from secagg import extras, field, packing, quantize, shamir, vector
 from secagg.crypto import aead, agree, canonical, kdf, merkle, prg, sign, transcript
 from secagg.field import Q
-from secagg.names import PeerId, SessionId, VectorSum
+from secagg.messages import BlobRef
+from secagg.names import PeerId, SessionId
 from secagg.params import SATURATED, WEIGHT
+from secagg.released import ReleasedVector, encoded, reference
 from tests.invariants import lp
 from tests.vectors import elsewhere
 from tests.vectors.files import content, derived_of, names, roster_of, unhex
@@ -314,9 +316,11 @@ def test_a_released_vector_is_taken(name) -> None:
     file = content(name)
     elsewhere.released_vector(file)
     data = unhex(file["data"])
-    total = vector.released_sum(data, file["width"], file["size"] // file["width"])
-    written, width = vector.released_bytes(VectorSum(total))
-    assert (bytes(written), width) == (data, file["width"])
+    length = file["size"] // file["width"]
+    total = ReleasedVector.of(data, width=file["width"], length=length).sum()
+    said = BlobRef(hash=unhex(file["hash"]), size=file["size"], width=file["width"])
+    assert reference(total) == said
+    assert b"".join(encoded(total, said.width)) == data
 
 
 # --- the roster, the lobby and the chain (2.1, 8, 4.8)

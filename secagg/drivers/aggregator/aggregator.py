@@ -26,7 +26,8 @@ from secagg.drivers.outcome import RoundOutcome
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.transport import Transport
 from secagg.masked_chunks import chunks_of
-from secagg.names import Mean, PeerId
+from secagg.names import PeerId
+from secagg.robust.check import Means
 from secagg.server import Server
 
 NO_MODEL = bytes(32)
@@ -278,8 +279,8 @@ class Aggregator:
             next_model=self._settings.next_model,
         )
 
-    def _last_mean(self) -> Mean | None:
-        return None if self.last_outcome is None else self.last_outcome.mean
+    def _last_mean(self) -> Means | None:
+        return None if self.last_outcome is None else self.last_outcome.vector
 
 
 @contextlib.asynccontextmanager

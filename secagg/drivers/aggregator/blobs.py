@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +18,38 @@ from secagg.drivers import private
 
 KEPT: Final = 8
 """Blobs that are kept: the models and vectors of the last few rounds."""
+
+
+_UNFINISHED: Final = "unfinished.part"
+"""Where a blob grows until its hash, and so its name, is known."""
+
+
+class Blob:
+    """One blob, held open for whoever reads windows of it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file; it is closed with the last reference.
+
+        Raises:
+            StateError: it is not there.
+        """
+        self._path = path
+        try:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        weakref.finalize(self, os.close, self._file)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return at most `size` bytes from `offset` on.
+
+        Raises:
+            StateError: the disk failed.
+        """
+        try:
+            return os.pread(self._file, size, offset)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
 
 
 class BlobStore:
@@ -35,21 +69,30 @@ class BlobStore:
             ) from error
         self._directory = directory
 
-    def put(self, blob: bytes | memoryview) -> bytes:
+    def put(self, blob: bytes) -> bytes:
         """Store a blob durably and return its hash; only the newest are kept.
 
         Raises:
             StateError: it cannot be written.
         """
-        digest = hashlib.sha256(blob).digest()
-        path = self._path(digest)
-        beside = path.with_suffix(".part")
+        return self.write([blob])
+
+    def write(self, parts: Iterable[bytes | memoryview]) -> bytes:
+        """Store a blob that comes in parts, as `put`; none of it is kept in memory.
+
+        Raises:
+            StateError: it cannot be written.
+        """
+        beside = self._directory / _UNFINISHED
+        hasher = hashlib.sha256()
         try:
             with open(beside, "wb", opener=private.opener) as file:
-                file.write(blob)
+                for part in parts:
+                    hasher.update(part)
+                    file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            beside.replace(path)
+            beside.replace(self._path(hasher.digest()))
             self._sync()
         except OSError as error:
             raise errors.StateError(
@@ -57,7 +100,7 @@ class BlobStore:
                 " the permissions"
             ) from error
         self._drop_old()
-        return digest
+        return hasher.digest()
 
     def size(self, digest: bytes) -> int | None:
         """Return the size of a blob in bytes; None if it is not here."""
@@ -70,14 +113,15 @@ class BlobStore:
         Raises:
             StateError: it is not here.
         """
-        try:
-            with self._path(digest).open("rb") as file:
-                file.seek(offset)
-                return file.read(size)
-        except OSError as error:
-            raise errors.StateError(
-                f"blob {digest.hex()[:12]} cannot be read: {error.strerror}"
-            ) from error
+        return self.open(digest).read(offset, size)
+
+    def open(self, digest: bytes) -> Blob:
+        """Return a blob that stays readable, also when it is not kept any more.
+
+        Raises:
+            StateError: it is not here.
+        """
+        return Blob(self._path(digest))
 
     def _path(self, digest: bytes) -> Path:
         return self._directory / digest.hex()
@@ -95,3 +139,7 @@ class BlobStore:
         blobs.sort(key=lambda path: path.stat().st_mtime_ns)
         for path in blobs[:-KEPT]:
             path.unlink()
+
+
+def _unreadable(path: Path, error: OSError) -> errors.StateError:
+    return errors.StateError(f"blob {path.name[:12]} cannot be read: {error.strerror}")

@@ -8,20 +8,22 @@ gets the same bytes: the masks follow from the shares, the noise from a journale
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from secagg import pipeline
+from secagg import pipeline, released
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.spool import Spool
 from secagg.engine import MaskEngine
 from secagg.events import OpenSum
 from secagg.masked_chunks import opened_chunk
-from secagg.messages import Result
-from secagg.names import Mean, PeerId, SessionId, VectorSum
+from secagg.messages import BlobRef, Result
+from secagg.names import Mean, SessionId, VectorSum
 from secagg.params import Parameters
+from secagg.pipeline import Released
 from secagg.privacy.ledger import BudgetLedger
+from secagg.robust.check import Means
 
 NextModel = Callable[[Mean], bytes | None]
 """Makes the next model of a released mean; its hash goes into the Result."""
@@ -55,7 +57,7 @@ class Opening:
     noise_seed: bytes = field(repr=False)
     ledger: BudgetLedger
     blobs: BlobStore
-    previous: Callable[[], Mean | None] = lambda: None
+    previous: Callable[[], Means | None] = lambda: None
     next_model: NextModel | None = None
 
     def open(self, effect: OpenSum) -> Result:
@@ -65,28 +67,22 @@ class Opening:
             ReleaseRefused: the budget is spent (rule 10-3).
             StateError: a stored chunk is damaged, or the disk is full.
         """
-        opened = pipeline.opened_sum(
-            self.total(effect),
-            self.params,
-            u3_count=len(effect.u3),
-            previous=self.previous(),
-        )
         try:
-            released = pipeline.release(
-                opened,
-                self.params,
-                task_id=self.task_id,
-                sid=self.sid,
-                seed=self.noise_seed,
-                ledger=self.ledger,
-            )
+            result = self._released(effect)
         except pipeline.SumRefusedError as error:
             return pipeline.discarded(error, u3=effect.u3, model_hash=self.model_hash)
-        return self._published(effect.u3, released)
+        return self._with_model(result)
 
     def total(self, effect: OpenSum) -> VectorSum:
-        """Return the integer sum of x_u over U3 with its limbs, shape (M,)."""
-        total = np.empty(self.params.total_length, dtype=np.int64)
+        """Return the integer sum of x_u over U3 with its limbs, shape (M,).
+
+        The one vector in memory: 4 bytes a coordinate, as |sum| <= (p - 1)/2 < 2^31,
+        and 8 where noise, which has no such bound, is to be added to it.
+        """
+        narrow = self.params.dp is None
+        total = VectorSum(
+            np.empty(self.params.total_length, dtype=np.int32 if narrow else np.int64)
+        )
         for index in range(self.spool.chunks.count):
             start, stop = self.spool.chunks.span(index)
             total[start:stop] = opened_chunk(
@@ -97,14 +93,43 @@ class Opening:
                 params=self.params,
                 engine=self.engine,
             )
-        return VectorSum(total)
+        return total
 
-    def _published(self, u3: tuple[PeerId, ...], released: pipeline.Released) -> Result:
-        model = None if self.next_model is None else self.next_model(released.mean)
-        result, vector = pipeline.published(
-            released,
-            u3=u3,
-            next_model_hash=None if model is None else self.blobs.put(model),
+    def _released(self, effect: OpenSum) -> Result:
+        """Open, check, noise and store; the sum is let go of on the way out."""
+        opened = pipeline.opened_sum(
+            self.total(effect),
+            self.params,
+            u3_count=len(effect.u3),
+            previous=self.previous(),
         )
-        self.blobs.put(vector)
-        return result
+        release = pipeline.release(
+            opened,
+            self.params,
+            task_id=self.task_id,
+            sid=self.sid,
+            seed=self.noise_seed,
+            ledger=self.ledger,
+            in_place=True,
+        )
+        stored = self._stored(release)
+        return pipeline.published(
+            release, u3=effect.u3, vector=stored, next_model_hash=None
+        )
+
+    def _stored(self, release: Released) -> BlobRef:
+        """Write the released vector, part by part."""
+        width = released.width_of(release.vector)
+        digest = self.blobs.write(released.encoded(release.vector, width))
+        return BlobRef(hash=digest, size=self.params.m * width, width=width)
+
+    def _with_model(self, result: Result) -> Result:
+        """Have the next model made of the mean, read back from where it lies."""
+        if self.next_model is None or result.vector is None:
+            return result
+        blob = self.blobs.open(result.vector.hash)
+        mean = pipeline.released_vector(result, blob.read, self.params).mean()
+        model = self.next_model(mean)
+        if model is None:
+            return result
+        return replace(result, next_model_hash=self.blobs.put(model))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from secagg import errors, events, vector
+from secagg import errors, events, pipeline
 from secagg.drivers import outcome
 from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.gathering import Gathering
@@ -20,7 +20,8 @@ from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.outcome import Attempt, RoundOutcome, Traffic
 from secagg.drivers.wire.lobby import Door
 from secagg.messages import Manifest
-from secagg.names import PeerId, SessionId, VectorSum
+from secagg.names import PeerId, SessionId
+from secagg.released import ReleasedVector
 from secagg.server import Server
 from secagg.task import Task
 
@@ -250,17 +251,15 @@ class Round:
         self, session: Session, ended: events.Completed, late: tuple[PeerId, ...]
     ) -> RoundOutcome:
         result, params = ended.result, session.server.params
-        total = self._released(session, ended)
-        mean = None if total is None else outcome.mean_of(result, total, params)
-        error = None if total is None else outcome.error_of(result, params)
+        released = self._released(session, ended)
+        error = None if released is None else outcome.error_of(result, params)
         return RoundOutcome(
             task_id=ended.manifest.task_id,
             round_no=ended.manifest.round_no,
             sid=ended.sid,
             model_hash=ended.manifest.model_hash,
             result=result,
-            mean=mean,
-            sum=total,
+            vector=released,
             extras=dict(result.extras),
             sets=ended.sets,
             lost=outcome.losses(ended.sets, session.reasons),
@@ -272,12 +271,14 @@ class Round:
             link=ended.link,
         )
 
-    def _released(self, session: Session, ended: events.Completed) -> VectorSum | None:
+    def _released(
+        self, session: Session, ended: events.Completed
+    ) -> ReleasedVector | None:
         reference = ended.result.vector
         if reference is None:
             return None
-        blob = session.opening.blobs.read(reference.hash, 0, reference.size)
-        return vector.released_sum(blob, reference.width, ended.manifest.length)
+        blob = session.opening.blobs.open(reference.hash)
+        return pipeline.released_vector(ended.result, blob.read, session.server.params)
 
     def _round_traffic(self) -> dict[PeerId, Traffic]:
         now, none = self._site.connections.traffic(), Traffic()

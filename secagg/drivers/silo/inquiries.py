@@ -9,7 +9,7 @@ import asyncio
 
 from secagg import errors
 from secagg.drivers.progress import Observer
-from secagg.drivers.silo.fetching import Fetching, NoBlobError
+from secagg.drivers.silo.fetching import Fetching, NoBlobError, Sink
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.lobby import Door, lobby_seal
 from secagg.messages import Catchup, History, Message
@@ -49,20 +49,21 @@ class Inquiries:
         if self._history is not None and not self._history.done():
             self._history.set_result(history)
 
-    async def fetch(self, digest: bytes, size: int) -> bytes:
-        """Return the blob of this SHA-256.
+    async def fetch(self, digest: bytes, size: int, into: Sink) -> None:
+        """Write the blob of this SHA-256 to `into`; good once this has returned.
 
         Raises:
             LocalProtocolError: a fetch is running; NoBlobError: the aggregator has no
                 such blob.
             RemoteProtocolError: other bytes came (rule 4.8-2).
+            StateError: it could not be written.
         """
         if self._fetching is not None:
             raise errors.LocalProtocolError("a fetch is running: await it first")
-        self._fetching = Fetching(digest, size, self._observer)
+        self._fetching = Fetching(digest, size, into, self._observer)
         try:
             self._fetching.ask(self._say)
-            return await self._fetching.whole()
+            await self._fetching.whole()
         finally:
             self._fetching = None
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from secagg import codec, engine, errors, events, tensors, vector
+from secagg import codec, engine, errors, events, pipeline, tensors
 from secagg import messages as msg
 from secagg.client import Client
 from secagg.drivers import progress
-from secagg.drivers.outcome import RoundRecord, mean_of
+from secagg.drivers.outcome import RoundRecord
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
-from secagg.drivers.silo.fetching import NoBlobError
+from secagg.drivers.silo.fetching import NoBlobError, Sink
 from secagg.drivers.silo.guard import Guard
 from secagg.drivers.silo.inputs import Input, integer
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.silo.keeper import Keeper
 from secagg.drivers.silo.participation import Means, Participation
+from secagg.drivers.silo.scratch import Scratch
 from secagg.drivers.silo.store import ClientStore
 from secagg.drivers.silo.uplink import Calls, Uplink
 from secagg.drivers.wire import lobby
@@ -119,22 +121,27 @@ class Silo:
         weight: int = 1,
         extras: Mapping[str, int] | None = None,
         layout: tensors.Layout | None = None,
+        out: V | None = None,
     ) -> V:
         """Put an update into the sum of a round, and return the mean.
 
         The round is the one that `next_round` returned last, or else the next one that
         opens. A cut connection is made again and resumed; an attempt that fails before
-        anything was released is repeated with the same update.
+        anything was released is repeated with the same update. So leave the update as
+        it is until this returns: one flat array is read where it lies, not copied.
 
         Args:
             update: an array, a tensor, or a mapping of names to such; finite floats.
             weight: w_u in 1..w_max; 1 for uniform weighting.
             extras: the declared extras, exact integers by name.
             layout: which tensors enter the vector; by default all of them.
+            out: where the mean goes, of the form of `update`, which it may be itself:
+                then there is one vector in memory, and nothing but the mean is left of
+                it. By default new memory.
 
         Returns:
-            The mean over U3, in the form of `update`; also if this silo's own input
-            came too late: `last_round.included` says so.
+            The mean over U3, in the form of `update`, or `out`; also if this silo's own
+            input came too late: `last_round.included` says so.
 
         Raises:
             InputError: the update, weight or extras cannot be used; nothing was sent.
@@ -154,14 +161,16 @@ class Silo:
             for name, value in (extras or {}).items()
         }
         used = tensors.Layout.of(update, ()) if layout is None else layout
-        flat = await asyncio.to_thread(tensors.flatten, update, used)
-        await asyncio.to_thread(l2_norm, flat)
-        given = Input(update=flat, weight=w_u, extras=values)
-        completed, params = await self._take_part(given)
-        blob, width = await self._released(completed)
-        total = vector.released_sum(blob, width, params.m)
-        mean = mean_of(completed.result, total, params)
-        return tensors.unflatten(mean, used, update)
+        if out is not None:
+            tensors.check_writable(out, used)
+        # Held by the round alone, and let go of with it.
+        completed, params = await self._take_part(
+            Input(update=await _flat(update, used), weight=w_u, extras=values)
+        )
+        with Scratch(self._store.folder) as scratch:
+            await self._fetch_released(completed, scratch)
+            mean = pipeline.released_vector(completed.result, scratch.read, params)
+            return await asyncio.to_thread(tensors.unflatten, mean, used, update, out)
 
     async def fetch(self, digest: bytes, size: int | None = None) -> bytes:
         """Return a blob by its SHA-256.
@@ -176,8 +185,25 @@ class Silo:
             RemoteProtocolError: other bytes came (rule 4.8-2).
             ConnectionRefused: the connection cannot be made.
         """
+        whole = io.BytesIO()
+        await self.fetch_into(whole, digest, size)
+        return whole.getvalue()
+
+    async def fetch_into(
+        self, into: Sink, digest: bytes, size: int | None = None
+    ) -> None:
+        """Write a blob to a file as it comes, for one that memory need not hold.
+
+        Args:
+            into: what is written of it is good only once this has returned.
+            digest: its SHA-256.
+            size: its bytes; not needed for the model of the open round.
+
+        Raises:
+            StateError: it cannot be written; and what `fetch` raises.
+        """
         known = self._size_of(digest) if size is None else size
-        return await self._guard.until(self._inquiries.fetch(digest, known))
+        await self._guard.until(self._inquiries.fetch(digest, known, into))
 
     # --- for connect ------------------------------------------------------------
 
@@ -253,7 +279,7 @@ class Silo:
             say_ready=self._say_ready,
         )
 
-    async def _released(self, completed: events.Completed) -> tuple[bytes, int]:
+    async def _fetch_released(self, completed: events.Completed, into: Sink) -> None:
         reference = completed.result.vector
         if reference is None:
             said = "; ".join(
@@ -263,14 +289,13 @@ class Silo:
             )
             raise errors.ReleaseRefused(f"the sum was discarded by {said}")
         try:
-            blob = await self.fetch(reference.hash, reference.size)
+            await self.fetch_into(into, reference.hash, reference.size)
         except NoBlobError:
             number = completed.manifest.round_no
             raise errors.RoundMissed(
                 f"the mean of round {number} is not kept by the aggregator any more:"
                 " fetch the model of the next round, which holds it, and go on there"
             ) from None
-        return blob, reference.width
 
     async def _catch_up(self, opened: RoundOpen) -> None:
         """Walk the links this silo missed, up to the round's (rule 4.8-4)."""
@@ -359,3 +384,10 @@ class Silo:
                 f"{digest.hex()[:16]} is not the open round's model: give its size"
             )
         return opened.model_size
+
+
+async def _flat(update: tensors.State | tensors.Tensor, used: tensors.Layout) -> Any:
+    """Return the coordinates of an update, checked for what nobody can send."""
+    flat = await asyncio.to_thread(tensors.coordinates, update, used)
+    await asyncio.to_thread(l2_norm, flat)
+    return flat

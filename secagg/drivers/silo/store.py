@@ -68,6 +68,11 @@ class Receipt:
 class ClientStore(Protocol):
     """A hospital's durable state; what is recorded is durable on return."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Where large files may lie for a moment; None for the system's place."""
+        ...
+
     def last_joined(self, task_id: str) -> tuple[int, int]:
         """Return the highest (round_no, attempt) joined; (0, 0) at the start."""
         ...
@@ -118,10 +123,15 @@ class ClientStore(Protocol):
 
 
 class MemoryStore:
-    """State that lasts as long as the process: for simulations and tests."""
+    """State that lasts as long as the process: for simulations and tests.
+
+    Attributes:
+        folder: None: there is none.
+    """
 
     def __init__(self) -> None:
         """Start with nothing."""
+        self.folder: Path | None = None
         self._joined: dict[str, tuple[int, int]] = {}
         self._spent: set[tuple[str, int]] = set()
         self._head: dict[str, bytes] = {}
@@ -165,7 +175,11 @@ class MemoryStore:
 
 
 class SqliteStore:
-    """State in a directory of its own; one process may hold it."""
+    """State in a directory of its own; one process may hold it.
+
+    Attributes:
+        folder: the directory.
+    """
 
     def __init__(self, directory: Path) -> None:
         """Open the state directory, or make it, and keep it locked until `close`.
@@ -179,6 +193,7 @@ class SqliteStore:
             raise errors.StateError(
                 f"cannot use the state directory {directory}: {error.strerror}"
             ) from error
+        self.folder: Path | None = directory
         self._database = Database(
             directory / FILE_NAME, _SCHEMA, version=_VERSION, if_damaged=_IF_DAMAGED
         )

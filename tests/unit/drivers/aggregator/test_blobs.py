@@ -1,4 +1,5 @@
 import hashlib
+import os
 
 import pytest
 
@@ -55,3 +56,53 @@ def test_a_directory_that_cannot_be_made_is_a_state_error(tmp_path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(errors.StateError, match="cannot use the directory"):
         BlobStore(tmp_path / "file" / "blobs")
+
+
+def test_a_blob_in_parts_has_the_name_of_the_whole(tmp_path) -> None:
+    store = BlobStore(tmp_path)
+    parts: list[bytes | memoryview] = [b"012", memoryview(b"345"), b""]
+    digest = store.write(iter(parts))
+    assert digest == hashlib.sha256(b"012345").digest()
+    assert store.read(digest, 0, 10) == b"012345"
+
+
+def test_a_blob_whose_parts_fail_is_not_there(tmp_path) -> None:
+    def parts():
+        yield b"012"
+        raise errors.StateError("no more")
+
+    store = BlobStore(tmp_path)
+    with pytest.raises(errors.StateError, match="no more"):
+        store.write(parts())
+    assert store.size(hashlib.sha256(b"012").digest()) is None
+    assert store.read(store.put(b"3"), 0, 9) == b"3"
+
+
+def test_an_open_blob_is_readable_after_it_was_dropped(tmp_path) -> None:
+    store = BlobStore(tmp_path)
+    blob = store.open(store.put(b"held"))
+    for k in range(blobs.KEPT):
+        store.put(bytes([k]))
+    assert store.size(hashlib.sha256(b"held").digest()) is None
+    assert blob.read(1, 2) == b"el"
+
+
+def test_an_open_blob_is_closed_with_its_last_reference(tmp_path) -> None:
+    store = BlobStore(tmp_path)
+    blob = store.open(store.put(b"held"))
+    number = blob._file
+    del blob
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(number)
+
+
+def test_beyond_4_gib_a_part_is_read_at_its_offset(tmp_path) -> None:
+    digest = bytes(31) + b"\x07"
+    far = (1 << 32) + 12345
+    with (tmp_path / digest.hex()).open("wb") as file:
+        file.seek(far)
+        file.write(b"far away")
+    store = BlobStore(tmp_path)
+    assert store.size(digest) == far + 8
+    assert store.read(digest, far + 4, 100) == b"away"
+    assert store.read(digest, far - 2, 3) == b"\0\0f"

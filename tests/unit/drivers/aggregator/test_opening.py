@@ -12,12 +12,13 @@ from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.engine import engine
 from secagg.events import OpenSum
 from secagg.masked_chunks import chunks_of
+from secagg.messages import NoiseTerms
 from secagg.names import Mean, SessionId
 from secagg.params import Parameters
 from secagg.privacy.ledger import Budget, BudgetLedger, MemoryLedgerStore
+from secagg.released import ReleasedVector
 from secagg.robust.check import Verdict
 from secagg.task import Task
-from secagg.vector import released_sum
 
 CONSORTIUM = Consortium.of(4, b"opening")
 PEERS = tuple(sorted(CONSORTIUM.silos))
@@ -78,7 +79,8 @@ def test_a_result_names_the_released_vector_which_is_in_the_store(tmp_path) -> N
     assert (result.status, result.u3) == ("released", PEERS)
     assert result.vector is not None
     blob = one.blobs.read(result.vector.hash, 0, result.vector.size)
-    total = released_sum(blob, result.vector.width, LENGTH)
+    width = result.vector.width
+    total = ReleasedVector.of(blob, width=width, length=LENGTH).sum()
     assert np.array_equal(total, sum(inputs.values()))
 
 
@@ -141,3 +143,41 @@ def test_the_mean_before_is_asked_for_when_the_sum_is_opened(tmp_path) -> None:
     assert asked == []
     one.open(EFFECT)
     assert asked == [True]
+
+
+def test_the_total_takes_4_bytes_a_coordinate_and_8_where_noise_comes(
+    tmp_path,
+) -> None:
+    terms = NoiseTerms(
+        mechanism="discrete-gaussian",
+        noise_multiplier=1.0,
+        adjacency="zero-out",
+        delta=1e-5,
+    )
+    plain = opening(tmp_path, vectors())
+    noised = dataclasses.replace(plain, params=dataclasses.replace(PARAMS, dp=terms))
+    assert plain.total(EFFECT).dtype == np.int32
+    assert noised.total(EFFECT).dtype == np.int64
+    assert np.array_equal(plain.total(EFFECT), noised.total(EFFECT))
+
+
+def test_a_noised_sum_is_released_as_its_seed_says(tmp_path) -> None:
+    # In place in the opening, on a copy beside it: the same integers.
+    terms = NoiseTerms(
+        mechanism="discrete-gaussian",
+        noise_multiplier=1.0,
+        adjacency="zero-out",
+        delta=1e-5,
+    )
+    params = dataclasses.replace(PARAMS, dp=terms)
+    one = dataclasses.replace(opening(tmp_path, vectors()), params=params)
+    result = one.open(EFFECT)
+    view = pipeline.opened_sum(one.total(EFFECT), params, u3_count=len(PEERS))
+    copied = pipeline.release(
+        view, params, task_id="demo", sid=SID, seed=one.noise_seed, ledger=one.ledger
+    )
+    assert result.vector is not None
+    blob = one.blobs.open(result.vector.hash)
+    read = pipeline.released_vector(result, blob.read, params)
+    assert np.array_equal(read.sum(), copied.vector)
+    assert not np.array_equal(read.sum(), view.vector)

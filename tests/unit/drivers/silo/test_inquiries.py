@@ -1,5 +1,6 @@
 import asyncio
 import hashlib
+import io
 
 import pytest
 
@@ -67,15 +68,17 @@ def inquiries() -> Inquiries:
 async def test_a_blob_is_asked_for_and_taken(line) -> None:
     one = inquiries()
     one.connected(line.connection)
-    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB)))
+    into = io.BytesIO()
+    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB), into))
     assert await line.heard() == Fetch(hash=DIGEST, offset=0)
     one.take_part(BlobFrame(DIGEST, 0, BLOB))
-    assert await fetching == BLOB
+    await fetching
+    assert into.getvalue() == BLOB
 
 
 async def test_what_is_unanswered_is_asked_again_on_a_new_connection(line) -> None:
     one = inquiries()
-    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB)))
+    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB), io.BytesIO()))
     walking = asyncio.create_task(one.walk("demo", bytes(32), bytes([1]) * 32))
     await asyncio.sleep(0)
     one.connected(line.connection)
@@ -106,17 +109,17 @@ async def test_there_is_nothing_to_walk_from_the_head_itself() -> None:
 
 async def test_a_second_fetch_at_a_time_is_refused() -> None:
     one = inquiries()
-    first = asyncio.create_task(one.fetch(DIGEST, len(BLOB)))
+    first = asyncio.create_task(one.fetch(DIGEST, len(BLOB), io.BytesIO()))
     await asyncio.sleep(0)
     with pytest.raises(errors.LocalProtocolError, match="a fetch is running"):
-        await one.fetch(DIGEST, len(BLOB))
+        await one.fetch(DIGEST, len(BLOB), io.BytesIO())
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_a_blob_that_the_aggregator_has_not_is_not_asked_for_for_ever() -> None:
     one = inquiries()
-    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB)))
+    fetching = asyncio.create_task(one.fetch(DIGEST, len(BLOB), io.BytesIO()))
     await asyncio.sleep(0)
     one.refused("the line was cut")
     assert not fetching.done()

@@ -186,7 +186,7 @@ async def test_a_mean_that_is_not_kept_any_more_is_a_missed_round(monkeypatch) -
     world = World(4, "memory")
     peer = world.peers[0]
 
-    async def gone(digest, size) -> bytes:
+    async def gone(digest, size, into) -> None:
         raise NoBlobError("the aggregator has no blob")
 
     async with world.serve() as aggregator, world.silos() as silos:

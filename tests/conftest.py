@@ -1,12 +1,21 @@
-"""Hypothesis profiles, and a state home that is not the one of who runs the tests.
+"""Hypothesis profiles, Triton interpreted, and a state home that is only the tests'.
 
 The same examples on every run, or a wider search by hand.
 
 ``pytest --hypothesis-profile explore`` looks further with fresh examples.
 """
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Read when the kernels are imported, which no test has done yet. With
+# TRITON_INTERPRET=0 in the environment they run on the GPU.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile(
     "deterministic",
@@ -29,3 +38,16 @@ def _state_home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
         yield
+
+
+@pytest.fixture(scope="session")
+def hopper():
+    """What the GPU's kernels become on a Hopper GPU, compiled once."""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hopper"],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=environment,
+    )
+    return json.loads(done.stdout)

@@ -16,8 +16,20 @@ from secagg.engine.numpy_threads import NumpyThreads
 
 __all__ = ["ENGINES", "MaskEngine", "MaskSeed", "NumpyThreads", "engine"]
 
+
+def _triton(width: int) -> MaskEngine:
+    try:
+        from secagg.engine.triton import Triton
+    except ImportError as error:
+        raise errors.ParameterError(
+            f"the engine 'triton' needs torch and triton ({error}): pip install"
+            " 'secagg[gpu]', or use the engine 'numpy-threads'"
+        ) from error
+    return Triton(width)
+
+
 ENGINES: Final[Mapping[str, Callable[[int], MaskEngine]]] = MappingProxyType(
-    {"numpy-threads": NumpyThreads}
+    {"numpy-threads": NumpyThreads, "triton": _triton}
 )
 """What makes an engine of a width, by name."""
 

@@ -14,6 +14,9 @@ NAMES = st.sampled_from(sorted(ENGINES))
 SIGNS = st.lists(st.sampled_from([1, -1]), max_size=9)
 TAGS = (prg.Tag.PAIR, prg.Tag.SELF)
 
+# Elements of a large window: several blocks and slices; fewer where it is interpreted.
+LARGE = dict.fromkeys(ENGINES, 150_001) | {"triton": 3_001}
+
 every_engine = pytest.mark.parametrize("name", sorted(ENGINES))
 
 
@@ -63,7 +66,7 @@ def test_any_window_and_any_signs(name, width, signs, start, size):
 @pytest.mark.parametrize("signs", [[1] * 6, [-1] * 6, [1, -1] * 3])
 def test_every_width_over_blocks_and_slices(name, width, signs):
     seeds = [seed(k) for k in range(len(signs))]
-    assert_sums(name, width, seeds, signs, 5, 150_001)
+    assert_sums(name, width, seeds, signs, 5, LARGE[name])
 
 
 @every_engine
@@ -76,10 +79,10 @@ def test_more_masks_than_any_narrow_sum_holds(name, width, sign):
 
 @every_engine
 def test_thousands_of_rejections_are_put_right(name):
-    # 15 words of 65,536 are rejected at w = 16: about 6,000 here.
+    # 15 words of 65,536 are rejected at w = 16: about 5,500, interpreted 110.
     seeds = [seed(k) for k in range(80)]
     signs = [1 if k % 3 else -1 for k in range(80)]
-    assert_sums(name, 16, seeds, signs, 0, 330_000)
+    assert_sums(name, 16, seeds, signs, 0, 2 * LARGE[name])
 
 
 # Real rejections under this key, as in the tests of the stream itself.
@@ -104,7 +107,7 @@ def test_rejections_at_one_place_by_several_masks(name, tag, width, position, si
 @pytest.mark.parametrize("width", [16, 25, 32])
 def test_a_window_over_a_segments_end(name, width):
     seeds = [seed(k) for k in range(4)]
-    assert_sums(name, width, seeds, [1, -1, 1, -1], (1 << 32) - 700, 70_000)
+    assert_sums(name, width, seeds, [1, -1, 1, -1], (1 << 32) - 700, LARGE[name])
 
 
 @every_engine
@@ -115,13 +118,13 @@ def test_the_last_positions(name):
 @every_engine
 @pytest.mark.parametrize("width", [16, 32])
 def test_masks_of_both_signs_cancel(name, width):
-    acc = start_values(100_000, width)
+    acc = start_values(LARGE[name], width)
     before = acc.copy()
     seeds = [seed(k) for k in range(5)]
     machine = engine(name, width)
-    machine.accumulate(acc, seeds, [1] * 5, 9, 100_009)
+    machine.accumulate(acc, seeds, [1] * 5, 9, 9 + len(acc))
     assert not np.array_equal(acc, before)
-    machine.accumulate(acc, seeds, [-1] * 5, 9, 100_009)
+    machine.accumulate(acc, seeds, [-1] * 5, 9, 9 + len(acc))
     assert np.array_equal(acc, before)
 
 

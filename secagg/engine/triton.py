@@ -1,0 +1,184 @@
+"""The mask engine for a GPU: one Triton kernel for all seeds. Spec section 6.
+
+The same elements as every engine, bit by bit. An accumulator may lie in the machine's
+memory, and is then copied to the GPU and back, or on the GPU, where it stays. Works on
+NVIDIA GPUs through CUDA; where ``TRITON_INTERPRET=1`` is set before this module is
+imported, Triton interprets the kernels on the CPU, slowly.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import torch
+import triton
+from numpy.typing import NDArray
+
+from secagg import errors
+from secagg import field as gf
+from secagg.engine import triton_kernels
+from secagg.engine.interface import MaskSeed, check_arguments
+
+# A warp a program: whether one of its words is rejected is then one instruction, with
+# no barrier. 32 lanes, a ChaCha20 block each.
+_WARP: Final = 32
+
+# Blocks times seeds that are interpreted together; 16 sums of 8 bytes each.
+_INTERPRETED: Final = 1 << 17
+
+# Elements of the accumulator that are copied to the GPU at a time: 256 MiB.
+_SLICE: Final = 1 << 26
+
+_BLOCK_WORDS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SeedTable:
+    """Seeds and signs on the device, in the form the kernel reads.
+
+    Attributes:
+        rows: uint32, shape (count, 12): keys, hence secret.
+        base: what the kernel adds to make up for the masks that are taken away.
+        side: seeds that are handled side by side.
+    """
+
+    rows: torch.Tensor = field(repr=False)
+    base: int
+    side: int
+
+    def wipe(self) -> None:
+        """Overwrite the keys on the device."""
+        self.rows.view(torch.int32).zero_()
+
+
+class Triton:
+    """Adds masks on one GPU; several threads may call it at once."""
+
+    def __init__(self, width: int) -> None:
+        """Prepare an engine for elements of GF(p_w), on the current CUDA device.
+
+        Args:
+            width: w, 16..32.
+
+        Raises:
+            ParameterError: the width is outside its range, or no GPU can be used; the
+                message says what is missing.
+        """
+        self._p = gf.prime(width)
+        self._width = width
+        self.device = _device()
+        # Launching takes microseconds. The interpreter keeps its state in globals.
+        self._launching = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Show the width and the device."""
+        return f"Triton(width={self._width}, device={str(self.device)!r})"
+
+    def accumulate(
+        self,
+        acc: NDArray[np.uint32],
+        seeds: Sequence[MaskSeed],
+        signs: Sequence[int],
+        start: int,
+        stop: int,
+    ) -> None:
+        """Add sum of sign * PRG(seed)[start:stop] mod p into `acc`, in place.
+
+        See `MaskEngine.accumulate`.
+        """
+        check_arguments(acc, seeds, signs, start, stop)
+        table = self.table(seeds, signs)
+        try:
+            for low in range(0, len(acc), _SLICE):
+                here = torch.from_numpy(acc[low : low + _SLICE])
+                there = here.to(self.device)
+                self.add(there, table, start + low)
+                here.copy_(there)
+        finally:
+            table.wipe()
+
+    def table(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> SeedTable:
+        """Return seeds and signs in the kernel's form, on the device.
+
+        Args:
+            seeds: of the masks, any number.
+            signs: +1 or -1 for each seed.
+        """
+        side = _side(len(seeds)) if _interpreted() else 1
+        cut = (1 << self._width) - 1
+        rows = np.zeros((-(-len(seeds) // side) * side, triton_kernels.ROW), np.uint32)
+        for row, seed, sign in zip(rows, seeds, signs, strict=False):
+            row[:8] = np.frombuffer(seed.key, dtype="<u4")
+            row[8:11] = seed.tag, cut, cut if sign < 0 else 0
+        base = -sum(sign < 0 for sign in signs) * cut % self._p
+        return SeedTable(torch.from_numpy(rows).to(self.device), base, side)
+
+    def add(self, acc: torch.Tensor, table: SeedTable, start: int) -> None:
+        """Add a table's masks from position `start` on into `acc`, in place.
+
+        Queued on the device's current stream, like any operation of torch.
+
+        Args:
+            acc: elements in [0, p), uint32, contiguous, shape (k,), on the device.
+            table: from `table`.
+            start: position of the first element; start + k is at most 2^64.
+        """
+        first, skip = divmod(start, _BLOCK_WORDS)
+        blocks = -(-(skip + len(acc)) // _BLOCK_WORDS)
+        if not blocks:
+            return
+        tile = _interpreted_blocks(blocks, table.side) if _interpreted() else _WARP
+        with self._launching, torch.cuda.device(acc.get_device()):
+            triton_kernels.accumulate[(-(-blocks // tile),)](
+                acc,
+                table.rows,
+                len(table.rows),
+                first,
+                skip,
+                len(acc),
+                table.base,
+                p=self._p,
+                side=table.side,
+                blocks=tile,
+                num_warps=1,
+            )
+
+
+def _interpreted() -> bool:
+    """Whether the kernels run in Triton's interpreter."""
+    return not isinstance(triton_kernels.accumulate, triton.runtime.JITFunction)
+
+
+def _side(seeds: int) -> int:
+    """Return how many seeds the interpreter takes at once, a power of two."""
+    return min(1 << max(seeds - 1, 0).bit_length(), 1 << 10)
+
+
+def _interpreted_blocks(blocks: int, side: int) -> int:
+    """Return how many blocks the interpreter takes at once, a power of two."""
+    return min(1 << (blocks - 1).bit_length(), max(_INTERPRETED // side, 1))
+
+
+def _device() -> torch.device:
+    if _interpreted():
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if torch.version.cuda is None:
+        missing = (
+            f"this torch ({torch.__version__}) was built without CUDA: install a build"
+            " with it"
+        )
+    else:
+        missing = (
+            f"torch {torch.__version__} sees no device: nvidia-smi says whether the"
+            " driver does, and CUDA_VISIBLE_DEVICES must not hide it"
+        )
+    raise errors.ParameterError(
+        f"engine 'triton' needs an NVIDIA GPU, and {missing}; or use the engine"
+        " 'numpy-threads'"
+    )

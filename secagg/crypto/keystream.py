@@ -44,12 +44,13 @@ _MANY: Final = 48
 
 
 class Tag(enum.IntEnum):
-    """What a stream is for: the last nonce word, ``KSM1`` to ``KSM4``."""
+    """What a stream is for: the last nonce word, ``KSM1`` to ``KSM5``."""
 
     PAIR = 0x4B534D31
     SELF = 0x4B534D32
     ROUND = 0x4B534D33
     NOISE = 0x4B534D34
+    GRAPH = 0x4B534D35
 
 
 class _Encryptor(Protocol):

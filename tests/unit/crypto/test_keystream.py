@@ -16,8 +16,8 @@ END = 1 << 64
 TAGS = st.sampled_from(list(keystream.Tag))
 
 
-def test_tags_spell_ksm1_to_ksm4_and_are_distinct():
-    assert [t.value for t in keystream.Tag] == [0x4B534D31 + i for i in range(4)]
+def test_tags_spell_ksm1_to_ksm5_and_are_distinct():
+    assert [t.value for t in keystream.Tag] == [0x4B534D31 + i for i in range(5)]
 
 
 def test_words_gives_the_known_answers():

@@ -1,9 +1,12 @@
 """The L2 norm of floats, to a stated error: the clip of spec section 5 rests on it.
 
 Works in blocks of the vector as it is, so that nothing of its size is allocated. The
-relative error is below 2^-45: with u = 2^-53, a square errs by u and a sum of 256 of
-them, in any order, by 255 u more; these sums are added exactly but for u a block and u
-at the end; the root halves all that and adds u.
+order of the additions is fixed: each block of 2^15 squares is halved, the second half
+added to the first, until one number is left, and so are the sums of the blocks, zeros
+filling up to a power of two. A GPU that does the same gets the same bits.
+
+The relative error is below 2^-47: with u = 2^-53, a square errs by u and each of the at
+most 15 + 25 halvings by u more, for m <= 2^40; the root halves all that and adds u.
 """
 
 from __future__ import annotations
@@ -23,12 +26,9 @@ FloatArray: TypeAlias = NDArray[np.floating[Any]]
 # Coordinates at a time: 256 KiB of float64, so that a few such stay in the L2 cache.
 BLOCK: Final = 1 << 15
 
-# Squares that numpy adds, in an order of its own, before sums are added exactly.
-_ROW: Final = 256
-
 
 def l2_norm(update: FloatArray, name: str = "update") -> float:
-    """Return the L2 norm of a vector, to within 2^-45 of itself.
+    """Return the L2 norm of a vector, to within 2^-47 of itself.
 
     Works in blocks, and at any magnitude: the largest value is brought near 1 by a
     power of two before squares are taken.
@@ -41,15 +41,30 @@ def l2_norm(update: FloatArray, name: str = "update") -> float:
         InputError: a NaN or an infinity, whose index is named (rule 5-1), or a norm
             beyond float64.
     """
-    peak = _peak(update, name)
-    if peak == 0:
-        return 0.0
-    # At least 2^-1000, so that the factor is finite; the squares then are >= 2^-150.
-    exponent = max(math.frexp(peak)[1], -1000)
-    factor = math.ldexp(1.0, -exponent)
-    root = math.sqrt(math.fsum(_sums_of_squares(update, factor)))
+    exponent = unit_exponent(_peak(update, name))
+    return root(_sum_of_squares(update, math.ldexp(1.0, -exponent)), exponent, name)
+
+
+def unit_exponent(peak: float) -> int:
+    """Return e such that values up to `peak`, times 2^-e, are at most 1.
+
+    At least -1000, so that 2^-e is finite; squares of values near the peak then are at
+    or above 2^-150.
+
+    Args:
+        peak: the largest absolute value, finite.
+    """
+    return max(math.frexp(peak)[1], -1000)
+
+
+def root(squares: float, exponent: int, name: str = "update") -> float:
+    """Return the norm whose values, times 2^-exponent, have this sum of squares.
+
+    Raises:
+        InputError: it is beyond float64.
+    """
     try:
-        return math.ldexp(root, exponent)
+        return math.ldexp(math.sqrt(squares), exponent)
     except OverflowError:
         raise errors.InputError(f"{name}: its L2 norm is beyond float64") from None
 
@@ -78,13 +93,28 @@ def _refuse_not_finite(block: FloatArray, start: int, name: str) -> None:
     raise errors.InputError(f"{name}: coordinate {start + index} is {kind}")
 
 
-def _sums_of_squares(update: FloatArray, factor: float) -> Iterator[float]:
-    """Yield, block by block, sums of (factor g_i)^2, to be added exactly."""
+def _sum_of_squares(update: FloatArray, factor: float) -> float:
+    """Return the sum of (factor g_i)^2, added in the order of the halvings."""
+    sums = []
     for low, high in blocks(0, len(update)):
-        block = update[low:high].astype(np.float64)
-        block *= factor
+        block = _filled_up(high - low)
+        np.multiply(update[low:high], factor, out=block[: high - low], dtype=np.float64)
         block *= block
-        whole = len(block) // _ROW * _ROW
-        rows = block[:whole].reshape(-1, _ROW).sum(axis=1)
-        yield math.fsum(rows)
-        yield float(block[whole:].sum())
+        sums.append(_halved(block))
+    total = _filled_up(len(sums))
+    total[: len(sums)] = sums
+    return _halved(total)
+
+
+def _filled_up(size: int) -> NDArray[np.float64]:
+    """Return zeros, as many as the power of two at or above `size`."""
+    return np.zeros(1 << max(size - 1, 0).bit_length())
+
+
+def _halved(values: NDArray[np.float64]) -> float:
+    """Return the sum of 2^k values, which are overwritten."""
+    while len(values) > 1:
+        half = len(values) // 2
+        values[:half] += values[half:]
+        values = values[:half]
+    return float(values[0])

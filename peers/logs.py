@@ -46,6 +46,7 @@ _WARNINGS: Final = (
     progress.LeafNotRenewed,
     progress.PeerDropped,
     progress.RoundLate,
+    progress.UnmaskedHere,
     progress.SessionAborted,
 )
 _NAMES: Final = {"sid": "session", "round_no": "round"}

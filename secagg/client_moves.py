@@ -26,6 +26,7 @@ from secagg.crypto import transcript
 from secagg.entropy import Entropy
 from secagg.events import ClientEffect
 from secagg.identity import Identity
+from secagg.masking import split
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.roster import Roster
@@ -150,7 +151,7 @@ class Moves:
         grown = grow(session, Dealt, u2=u2, h2=h2, root=None)
         if party.me not in u2:
             return Step(ClientPhase.WATCHING, grown, [])
-        seeds, signs = masked_input.split(masked_input.client_masks(party, book, u2))
+        seeds, signs = split(masked_input.client_masks(party, book, u2))
         mask = events.MaskVector(sid=party.sid, seeds=seeds, signs=signs)
         return Step(ClientPhase.MASKING, grown, [mask])
 

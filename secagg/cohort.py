@@ -12,6 +12,7 @@ import collections
 import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,7 +23,8 @@ from secagg import codec, events, pipeline, vector
 from secagg.client import Client
 from secagg.contribution import Contribution
 from secagg.engine import MaskEngine
-from secagg.masked_chunks import chunks_of, masked_chunk, opened_chunk
+from secagg.mask_removal import MaskRemoval
+from secagg.masked_chunks import chunks_of, masked_chunk
 from secagg.messages import Envelope, Manifest, Result
 from secagg.names import PeerId, Round, SessionId, VectorSum
 from secagg.pipeline import Released
@@ -140,6 +142,7 @@ class Cohort:
         clients: every member's machine, ready for the server's manifest.
         contribute: makes a member's x_u once its session began.
         engine: expands masks at the session's width.
+        unmasking: what the aggregator's masks are expanded on; None for `engine`.
         silent: from which round on a member says nothing.
         network: rewrites what is on its way.
         meter: counts time and bytes.
@@ -155,6 +158,7 @@ class Cohort:
     clients: Mapping[PeerId, Client]
     contribute: Callable[[PeerId, SessionId], Contribution]
     engine: MaskEngine
+    unmasking: Executor | None = None
     silent: Mapping[PeerId, Round] = field(default_factory=dict)
     network: Network = faithful
     meter: Meter = field(default_factory=NoMeter)
@@ -282,21 +286,15 @@ class Cohort:
             builder.add(index, chunk)
         return builder.root()
 
+    def _chunks_of(self, u3: tuple[PeerId, ...]) -> Callable[[int], Iterable[bytes]]:
+        return lambda index: (self._stored[peer][index] for peer in u3)
+
     def _open(self, effect: events.OpenSum) -> None:
         params = self.server.params
         with self.meter.at(self.aggregator):
-            parts = [
-                opened_chunk(
-                    (self._stored[peer][index] for peer in effect.u3),
-                    effect.seeds,
-                    effect.signs,
-                    index=index,
-                    params=params,
-                    engine=self.engine,
-                )
-                for index in range(chunks_of(params).count)
-            ]
-            self.opened = VectorSum(np.concatenate(parts))
+            removal = MaskRemoval(engine=self.engine, executor=self.unmasking)
+            parts = removal.opened_chunks(effect, self._chunks_of(effect.u3), params)
+            self.opened = VectorSum(np.concatenate([*parts]))
             ledger = self.ledger or unlimited_ledger(self.server.manifest)
             seed = self.noise_seed
             result, self.released = release_sum(

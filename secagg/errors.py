@@ -11,6 +11,7 @@ The tree::
     |-- SessionAborted        the session ended without a sum: .code, .missing
     |-- RoundMissed           this silo was too late for the session: try the next round
     |-- ReleaseRefused        a check or the privacy budget refused the opened sum
+    |-- ExecutorFailed        workers for unmasking are gone: the sum is opened without
     |-- StateError            the state directory is unusable: locked, torn, rolled back
     `-- ConnectionRefused     TLS, roster or identity did not match: .remedy
 
@@ -92,6 +93,10 @@ class RoundMissed(SecaggError):
 
 class ReleaseRefused(SecaggError):
     """The opened sum was not released: a check failed or the budget is spent."""
+
+
+class ExecutorFailed(SecaggError):
+    """An executor did not do its work; the message says what becomes of it."""
 
 
 class StateError(SecaggError):

@@ -8,6 +8,7 @@ the seeds, and roots and sums come back.
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field
 
 from secagg.engine import MaskSeed
@@ -147,18 +148,47 @@ class StopUpload:
     sid: SessionId
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LostMember:
+    """A member of U2 - U3, whose mask key opened: its pair masks are in the sum still.
+
+    Attributes:
+        sid: the session.
+        peer: the member v.
+        s_sk: its rebuilt mask key s_v^SK, 32 bytes; its s_pk_v was checked.
+        partners: every u of U3 that masked with it, and s_pk_u.
+    """
+
+    sid: SessionId
+    peer: PeerId
+    s_sk: bytes = field(repr=False)
+    partners: tuple[tuple[PeerId, bytes], ...] = field(repr=False)
+
+    __hash__ = None  # type: ignore[assignment]  # a secret is no dictionary key
+
+    def __eq__(self, other: object) -> bool:
+        """Compare in a time that does not depend on the key."""
+        if not isinstance(other, LostMember):
+            return NotImplemented
+        mine, theirs = ((lost.sid, lost.peer, lost.partners) for lost in (self, other))
+        return mine == theirs and hmac.compare_digest(self.s_sk, other.s_sk)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSum:
-    """Server: add the stored y_u of U3 and the signed masks; answer SumOpened.
+    """Server: add the stored y_u of U3, take off the masks; answer SumOpened.
 
     Attributes:
         u3: whose vectors are summed, sorted.
-        seeds, signs: the sum of sign * PRG(seed) takes every mask off.
+        seeds, signs: the sum of sign * PRG(seed) takes every self mask off.
+        lost: whose agreements give the seeds of the pair masks that are left; they are
+            many, so the machine leaves them to who has processors for them.
     """
 
     u3: tuple[PeerId, ...]
     seeds: tuple[MaskSeed, ...] = field(repr=False)
     signs: tuple[int, ...]
+    lost: tuple[LostMember, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from secagg import field, packing, vector
 from secagg.contribution import Contribution
@@ -51,32 +52,29 @@ def _on_the_wire(y_u: MaskedVector, width: int) -> bytes:
 
 def opened_chunk(
     stored: Iterable[bytes],
-    seeds: Sequence[MaskSeed],
-    signs: Sequence[int],
+    masks: Iterable[tuple[int, NDArray[np.uint32]]],
     *,
     index: int,
     params: Parameters,
-    engine: MaskEngine,
 ) -> VectorSum:
     """Return one chunk of the opened integer sum.
 
     Args:
         stored: that chunk of y_u for every u of U3, packed, in any order.
-        seeds: of the masks to take off.
-        signs: their signs.
+        masks: what takes the masks off: sums over windows of the chunk, each with the
+            position of its first element; elements in [0, p), 2^31 sums at most.
         index: which chunk.
         params: the session's.
-        engine: of the session's width.
 
     Raises:
         CodecError: rules 7.1-3 to 7.1-5, a stored chunk is damaged.
     """
     chunks = chunks_of(params)
-    start, stop = chunks.span(index)
-    # Below n * p <= 2^12 * 2^32: far from 2^64.
-    total = np.zeros(stop - start, dtype=np.uint64)
+    begin, end = chunks.span(index)
+    # At most 2^12 vectors and 2^31 sums of masks, each below 2^32: within 2^64.
+    total = np.zeros(end - begin, dtype=np.uint64)
     for chunk in stored:
         total += vector.check_chunk(chunk, index, chunks)
-    acc = field.reduce(total, params.p)
-    engine.accumulate(acc, seeds, signs, start, stop)
-    return VectorSum(field.centre(acc, params.p))
+    for start, sums in masks:
+        total[start - begin : start - begin + len(sums)] += sums
+    return VectorSum(field.centre(field.reduce(total, params.p), params.p))

@@ -6,12 +6,13 @@ and subtracted by v, so that it cancels in every sum that holds both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from secagg.crypto import transcript
+from secagg.crypto import agree, transcript
 from secagg.crypto.prg import Tag
 from secagg.engine import MaskSeed
+from secagg.events import LostMember
 from secagg.names import PeerId, SessionId
 
 
@@ -53,21 +54,36 @@ def own_masks(
     return (self_mask(sid, b_u, 1), *pairs)
 
 
-def removed_masks(
-    sid: SessionId,
-    b_seeds: Mapping[PeerId, bytes],
-    pair_seeds: Mapping[tuple[PeerId, PeerId], bytes],
+def removed_self_masks(
+    sid: SessionId, b_seeds: Mapping[PeerId, bytes]
 ) -> tuple[Mask, ...]:
-    """Return what takes every mask off the sum of y_u over U3.
+    """Return what takes the self masks off the sum of y_u over U3.
 
     Args:
         sid: the session.
         b_seeds: b_u for every u of U3.
-        pair_seeds: s_uv for every (u, v) with u in U3 and v in U2 - U3.
     """
-    selves = [self_mask(sid, b_seeds[u], -1) for u in sorted(b_seeds)]
-    pairs = [
-        pair_mask(sid, pair_seeds[u, v], -pair_sign(u, v))
-        for u, v in sorted(pair_seeds)
-    ]
-    return (*selves, *pairs)
+    return tuple(self_mask(sid, b_seeds[u], -1) for u in sorted(b_seeds))
+
+
+def removed_pair_masks(lost: LostMember) -> tuple[Mask, ...]:
+    """Return what takes the pair masks of a lost member off the sum over U3.
+
+    An agreement for each partner: at 1,000 members with 300 lost, 210,000 in all.
+
+    Raises:
+        RemoteProtocolError: rule 3.2-4.
+    """
+    sid, v = lost.sid, lost.peer
+    s_v = agree.KeyPair(lost.s_sk)
+    masks = []
+    for u, s_pk_u in lost.partners:
+        agreed = agree.shared_secret(s_v, s_pk_u)
+        s_uv = transcript.pair_seed(sid, agreed, u, v, s_pk_u, s_v.public)
+        masks.append(pair_mask(sid, s_uv, -pair_sign(u, v)))
+    return tuple(masks)
+
+
+def split(masks: Sequence[Mask]) -> tuple[tuple[MaskSeed, ...], tuple[int, ...]]:
+    """Return seeds and signs apart, as the engine takes them."""
+    return tuple(mask.seed for mask in masks), tuple(mask.sign for mask in masks)

@@ -396,9 +396,7 @@ class Server:
     def _close_unmasking(self) -> list[ServerEffect]:
         state = self._state
         dealings = state.dealings(self.sid, self.params)
-        masks = unmasking.server_open(self._present(state.releases), dealings)
-        seeds, signs = masked_input.split(masks)
-        opened = events.OpenSum(u3=state.u3, seeds=seeds, signs=signs)
+        opened = unmasking.server_open(self._present(state.releases), dealings)
         return self._next(ServerPhase.OPENING, [opened])
 
     def _sum_opened(self, event: events.SumOpened) -> list[ServerEffect]:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ssl as tls_module
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 
 from secagg import errors
@@ -158,6 +159,7 @@ async def serve(
     ready_seconds: float = READY_SECONDS,
     next_model: NextModel | None = None,
     engine: str = "numpy-threads",
+    unmasking: Executor | None = None,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -181,6 +183,11 @@ async def serve(
         next_model: makes the next model of a released mean; its hash is published
             with the Result.
         engine: which mask engine.
+        unmasking: an executor on which the masks of an opened sum are expanded, such as
+            processes or Dask's ``Client.get_executor(pure=False)``; None for threads of
+            this process. Its workers learn what the aggregator has opened; it stays the
+            caller's, who shuts it down. If it fails the observer is told, and the sum
+            is opened here.
         observer: is told what happens.
         entropy: nonces and noise seeds; by default the operating system.
         clock: deadlines and the time of day; by default this machine's.
@@ -206,6 +213,7 @@ async def serve(
         ready_seconds=ready_seconds,
         next_model=next_model,
         engine=engine,
+        unmasking=unmasking,
         observer=observer,
         entropy=entropy or SystemEntropy(),
         clock=clock or SystemClock(),

@@ -161,6 +161,14 @@ class PeerDropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnmaskedHere:
+    """Aggregator: the executor for unmasking failed; this process does its work."""
+
+    sid: SessionId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionAborted:
     """The session ended without a sum; `retry`: another attempt may follow."""
 
@@ -198,6 +206,7 @@ Progress = (
     | Fetched
     | MessageIgnored
     | PeerDropped
+    | UnmaskedHere
     | SessionAborted
     | SessionCompleted
 )

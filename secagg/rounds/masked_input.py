@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from secagg import errors
 from secagg.crypto import agree, transcript
-from secagg.engine import MaskSeed
 from secagg.masking import Mask, own_masks
 from secagg.messages import InputList, MaskedInput, SignedRoot
 from secagg.names import PeerId, SessionId
@@ -36,11 +35,6 @@ def client_masks(party: Party, book: KeyBook, u2: Sequence[PeerId]) -> tuple[Mas
         if v != party.me
     }
     return own_masks(party.sid, party.me, scalar_to_bytes(party.keys.b_u), seeds)
-
-
-def split(masks: Sequence[Mask]) -> tuple[tuple[MaskSeed, ...], tuple[int, ...]]:
-    """Return seeds and signs apart, as the engine takes them."""
-    return tuple(mask.seed for mask in masks), tuple(mask.sign for mask in masks)
 
 
 def server_accept(*, stated: bytes, stored: bytes | None, peer: PeerId) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from secagg import errors, shamir
 from secagg.crypto import agree, transcript
-from secagg.masking import Mask, removed_masks
+from secagg.events import LostMember, OpenSum
+from secagg.masking import removed_self_masks, split
 from secagg.messages import AdvertiseKeys, ShareKeys, Unmasking
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
@@ -89,10 +91,8 @@ def missing_shares(
     return {v: count for v, count in counts.items() if count < dealings.params.t}
 
 
-def server_open(
-    releases: Mapping[PeerId, Unmasking], dealings: Dealings
-) -> tuple[Mask, ...]:
-    """Rebuild the secrets and return the masks that open the sum.
+def server_open(releases: Mapping[PeerId, Unmasking], dealings: Dealings) -> OpenSum:
+    """Rebuild the secrets and return what opens the sum.
 
     Raises:
         RemoteProtocolError: rule 4.7-3, too few shares; 4.7-4, a dealer is blamed.
@@ -103,33 +103,26 @@ def server_open(
         not short,
         f"fewer than t = {dealings.params.t} shares of the secrets of {sorted(short)}",
     )
-    params, sid, u3 = dealings.params, dealings.sid, dealings.u3
-    weights = _Weights(params)
-    x_of = {u: x for x, u in enumerate(params.members, start=1)}
+    params, u3 = dealings.params, dealings.u3
+    weights = _Weights()
+    rows = sorted((params.x_of(u), release.shares) for u, release in releases.items())
     b_seeds: dict[PeerId, bytes] = {}
-    pair_seeds: dict[tuple[PeerId, PeerId], bytes] = {}
+    lost: list[LostMember] = []
     for index, v in enumerate(dealings.u2):
-        held = {
-            x_of[holder]: release.shares[index] for holder, release in releases.items()
-        }
-        points = sorted((x, y) for x, y in held.items() if y is not None)[: params.t]
-        secret = weights.rebuild(points)
+        held = ((x, y) for x, shares in rows if (y := shares[index]) is not None)
+        secret = weights.rebuild([*itertools.islice(held, params.t)])
         if v in u3:
             b_seeds[v] = _checked_b(secret, v, dealings)
         else:
-            s_v = _checked_s(secret, v, dealings)
-            for u in u3:
-                agreed = agree.shared_secret(s_v, dealings.keys[u].s_pk)
-                pks = (dealings.keys[u].s_pk, dealings.keys[v].s_pk)
-                pair_seeds[u, v] = transcript.pair_seed(sid, agreed, u, v, *pks)
-    return removed_masks(sid, b_seeds, pair_seeds)
+            lost.append(_checked_lost(secret, v, dealings))
+    seeds, signs = split(removed_self_masks(dealings.sid, b_seeds))
+    return OpenSum(u3=tuple(sorted(u3)), seeds=seeds, signs=signs, lost=tuple(lost))
 
 
 class _Weights:
     """Lagrange weights, computed once for each set of x-coordinates."""
 
-    def __init__(self, params: Parameters) -> None:
-        self._t = params.t
+    def __init__(self) -> None:
         self._known: dict[tuple[int, ...], list[int]] = {}
 
     def rebuild(self, points: Sequence[tuple[int, bytes]]) -> bytes:
@@ -147,10 +140,12 @@ def _checked_b(secret: bytes, v: PeerId, dealings: Dealings) -> bytes:
     return secret
 
 
-def _checked_s(secret: bytes, v: PeerId, dealings: Dealings) -> agree.KeyPair:
-    pair = agree.KeyPair(secret)
-    _blame(v, pair.public == dealings.keys[v].s_pk, "a mask key with s_pk_v")
-    return pair
+def _checked_lost(secret: bytes, v: PeerId, dealings: Dealings) -> LostMember:
+    keys = dealings.keys
+    s_pk = agree.KeyPair(secret).public
+    _blame(v, s_pk == keys[v].s_pk, "a mask key with s_pk_v")
+    partners = tuple((u, keys[u].s_pk) for u in sorted(dealings.u3))
+    return LostMember(sid=dealings.sid, peer=v, s_sk=secret, partners=partners)
 
 
 def _blame(dealer: PeerId, matched: bool, what: str) -> None:

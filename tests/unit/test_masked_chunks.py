@@ -37,6 +37,12 @@ def contributed(number):
     )
 
 
+def masks_over(seed, sign, start, stop):
+    sums = np.zeros(stop - start, dtype=np.uint32)
+    ENGINE.accumulate(sums, [seed], [sign], start, stop)
+    return sums
+
+
 def elements_of(x_u, seeds, signs):
     """All of y_u, from its packed chunks."""
     chunks = chunks_of(PARAMS)
@@ -80,10 +86,14 @@ def test_the_opened_chunk_is_the_integer_sum(index) -> None:
         masked_chunk(x_u, [seed], [1], index=index, engine=ENGINE)
         for x_u, seed in zip(clients, seeds, strict=True)
     ]
-    opened = opened_chunk(
-        reversed(stored), seeds, [-1] * 3, index=index, params=PARAMS, engine=ENGINE
-    )
     start, stop = chunks_of(PARAMS).span(index)
+    middle = start + 7
+    masks = [
+        (low, masks_over(seed, -1, low, high))
+        for seed in seeds
+        for low, high in ((start, middle), (middle, stop))
+    ]
+    opened = opened_chunk(reversed(stored), masks, index=index, params=PARAMS)
     plain = sum(field.centre(x.window(start, stop), PARAMS.p) for x in clients)
     assert opened.dtype == np.int64
     assert (opened == plain).all()
@@ -93,9 +103,8 @@ def test_the_opened_chunk_is_the_integer_sum(index) -> None:
 def test_a_wrong_mask_opens_something_else(seeds) -> None:
     x_u = contributed(1)
     stored = [masked_chunk(x_u, SEEDS[:1], [1], index=0, engine=ENGINE)]
-    opened = opened_chunk(
-        stored, seeds, [-1] * len(seeds), index=0, params=PARAMS, engine=ENGINE
-    )
+    masks = [(0, masks_over(seed, -1, 0, CHUNK)) for seed in seeds]
+    opened = opened_chunk(stored, masks, index=0, params=PARAMS)
     plain = field.centre(x_u.window(0, CHUNK), PARAMS.p)
     assert (opened == plain).sum() < 5
 
@@ -110,7 +119,5 @@ def test_a_wrong_mask_opens_something_else(seeds) -> None:
 )
 def test_a_damaged_stored_chunk_is_refused(rule, damage) -> None:
     stored = [damage(masked_chunk(contributed(1), [], [], index=0, engine=ENGINE))]
-    refused = refused_rule(
-        opened_chunk, stored, [], [], index=0, params=PARAMS, engine=ENGINE
-    )
+    refused = refused_rule(opened_chunk, stored, [], index=0, params=PARAMS)
     assert refused == rule

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from secagg import masking
-from secagg.crypto import transcript
+from secagg.crypto import agree, transcript
+from secagg.crypto.agree import KeyPair
 from secagg.crypto.prg import Tag
+from secagg.events import LostMember
 from secagg.names import PeerId, SessionId
 from tests.helpers import ReferenceEngine
 from tests.samples import blob
@@ -16,10 +18,20 @@ SID = SessionId(blob(9))
 PEERS = [PeerId(u) for u in ("a", "aa", "b", "b-1", "c")]
 WIDTH, P = 17, 2**17 - 1
 B = {u: blob(i + 1) for i, u in enumerate(PEERS)}
-PAIR = {
-    frozenset((u, v)): blob(20 + i)
-    for i, (u, v) in enumerate(itertools.combinations(PEERS, 2))
-}
+S = {u: KeyPair(blob(20 + i)) for i, u in enumerate(PEERS)}
+
+
+def agreed(u, v):
+    secret = agree.shared_secret(S[u], S[v].public)
+    return transcript.pair_seed(SID, secret, u, v, S[u].public, S[v].public)
+
+
+PAIR = {frozenset((u, v)): agreed(u, v) for u, v in itertools.combinations(PEERS, 2)}
+
+
+def lost(v, u3):
+    partners = tuple((u, S[u].public) for u in u3)
+    return LostMember(sid=SID, peer=v, s_sk=S[v].secret, partners=partners)
 
 
 def seeds_of(u, u2):
@@ -54,15 +66,17 @@ def test_the_removed_masks_are_those_left_in_the_sum_over_any_u3(size) -> None:
             expanded(masking.own_masks(SID, u, B[u], seeds_of(u, u2))) for u in u3
         )
         gone = [v for v in u2 if v not in u3]
-        seeds = {(u, v): PAIR[frozenset((u, v))] for u in u3 for v in gone}
-        removed = masking.removed_masks(SID, {u: B[u] for u in u3}, seeds)
+        removed = [
+            *masking.removed_self_masks(SID, {u: B[u] for u in u3}),
+            *(mask for v in gone for mask in masking.removed_pair_masks(lost(v, u3))),
+        ]
         assert len(removed) == len(u3) + len(u3) * len(gone)
         assert not ((left + expanded(removed)) % P).any()
 
 
 def test_any_smaller_sum_keeps_a_mask() -> None:
     masks = {u: masking.own_masks(SID, u, B[u], seeds_of(u, PEERS)) for u in PEERS}
-    removed = expanded(masking.removed_masks(SID, B, {}))
+    removed = expanded(masking.removed_self_masks(SID, B))
     for size in range(1, len(PEERS)):
         for part in itertools.combinations(PEERS, size):
             assert ((sum(expanded(masks[u]) for u in part) + removed) % P).all()
@@ -86,3 +100,11 @@ def test_a_mask_does_not_show_its_key() -> None:
     mask = masking.self_mask(SID, blob(1), 1)
     assert mask.seed.key.hex() not in repr(mask)
     assert repr(mask.seed.key) not in repr(mask)
+
+
+def test_seeds_and_signs_are_parted_in_order() -> None:
+    masks = masking.own_masks(SID, PEERS[1], blob(1), seeds_of(PEERS[1], PEERS))
+    seeds, signs = masking.split(masks)
+    assert seeds == tuple(mask.seed for mask in masks)
+    assert signs == (1, -1, 1, 1, 1)
+    assert masking.split([]) == ((), ())

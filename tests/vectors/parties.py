@@ -16,6 +16,7 @@ from secagg.client import Client
 from secagg.client_state import TaskMemory
 from secagg.engine import MaskSeed
 from secagg.identity import Identity
+from secagg.masking import removed_pair_masks, split
 from secagg.names import PeerId, Round
 from secagg.policy import Policy
 from secagg.server import Server
@@ -162,8 +163,10 @@ class ServerParty:
                     data = codec.encode_envelope(effect.envelope).hex()
                     written.setdefault("send", []).append([effect.receiver, data])
                 case events.OpenSum():
-                    seeds = masks(effect.seeds, effect.signs)
-                    written["open_sum"] = {"u3": list(effect.u3), "seeds": seeds}
+                    written["open_sum"] = {
+                        "u3": list(effect.u3),
+                        "seeds": masks(*removed_masks(effect)),
+                    }
                 case events.Drop():
                     written["drop"] = [effect.peer, effect.rule]
                 case events.Completed():
@@ -187,6 +190,15 @@ def received(given: dict[str, Any], members: int) -> events.Received:
     """A message, decoded as far as a driver does."""
     envelope = codec.decode_envelope(unhex(given["data"]), members=members)
     return events.Received(peer=PeerId(given["peer"]), envelope=envelope)
+
+
+def removed_masks(
+    effect: events.OpenSum,
+) -> tuple[Sequence[MaskSeed], Sequence[int]]:
+    """Seeds and signs of all that an aggregator takes off."""
+    pairs = [mask for lost in effect.lost for mask in removed_pair_masks(lost)]
+    seeds, signs = split(pairs)
+    return (*effect.seeds, *seeds), (*effect.signs, *signs)
 
 
 def masks(seeds: Sequence[MaskSeed], signs: Sequence[int]) -> list[list[Any]]:

@@ -11,7 +11,9 @@ from secagg.contribution import contribution
 from secagg.crypto import transcript
 from secagg.crypto.prg import Tag
 from secagg.engine import MaskSeed
-from secagg.masked_chunks import chunks_of, opened_chunk
+from secagg.events import OpenSum
+from secagg.mask_removal import MaskRemoval
+from secagg.masked_chunks import chunks_of
 from secagg.names import VectorSum
 from secagg.params import Parameters
 from secagg.released import encoded, width_of
@@ -121,18 +123,13 @@ def test_the_opened_sum_is_that_of_the_file_and_of_the_plain_integers(name) -> N
     file, params = content(name), params_of(name)
     opening = opening_of(name)
     u3, (seeds, signs) = opening["u3"], seeds_of(opening["seeds"])
-    chunks = [
-        opened_chunk(
-            [unhex(file["parties"][u]["vector"]["y_u"][index]) for u in u3],
-            seeds,
-            signs,
-            index=index,
-            params=params,
-            engine=ReferenceEngine(params.width),
-        )
-        for index in range(chunks_of(params).count)
-    ]
-    opened = np.concatenate(chunks).tolist()
+    stored = [file["parties"][u]["vector"]["y_u"] for u in u3]
+    chunks = MaskRemoval(engine=ReferenceEngine(params.width)).opened_chunks(
+        OpenSum(u3=tuple(u3), seeds=tuple(seeds), signs=tuple(signs)),
+        lambda index: (unhex(y_u[index]) for y_u in stored),
+        params,
+    )
+    opened = np.concatenate([*chunks]).tolist()
     assert opened == file["opened"]["sum"]
     columns = zip(*(file["parties"][u]["vector"]["x_u"] for u in u3), strict=True)
     assert opened == [sum(column) for column in columns]

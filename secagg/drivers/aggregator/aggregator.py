@@ -272,6 +272,7 @@ class Aggregator:
             model_hash=server.manifest.model_hash,
             spool=self._state.spool(server.sid, chunks_of(params)),
             engine=self._engine(params.width),
+            unmasking=self._settings.unmasking,
             noise_seed=noise_seed,
             ledger=self._state.ledger,
             blobs=self._state.blobs,

@@ -7,7 +7,8 @@ gets the same bytes: the masks follow from the shares, the noise from a journale
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,13 +18,14 @@ from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.spool import Spool
 from secagg.engine import MaskEngine
 from secagg.events import OpenSum
-from secagg.masked_chunks import opened_chunk
+from secagg.mask_removal import MaskRemoval
 from secagg.messages import BlobRef, Result
 from secagg.names import Mean, SessionId, VectorSum
 from secagg.params import Parameters
 from secagg.pipeline import Released
 from secagg.privacy.ledger import BudgetLedger
 from secagg.robust.check import Means
+from secagg.spread import Told, unheard
 
 NextModel = Callable[[Mean], bytes | None]
 """Makes the next model of a released mean; its hash goes into the Result."""
@@ -40,6 +42,7 @@ class Opening:
         model_hash: of the round's model; a discarded round leaves it as it is.
         spool: where y_u of U3 lies.
         engine: expands masks at the session's width.
+        unmasking: has masks expanded elsewhere; None for `engine`.
         noise_seed: 32 bytes, journaled.
         ledger: the aggregator's.
         blobs: where the released vector goes, before the Result names it.
@@ -54,26 +57,31 @@ class Opening:
     model_hash: bytes
     spool: Spool
     engine: MaskEngine
+    unmasking: Executor | None = None
     noise_seed: bytes = field(repr=False)
     ledger: BudgetLedger
     blobs: BlobStore
     previous: Callable[[], Means | None] = lambda: None
     next_model: NextModel | None = None
 
-    def open(self, effect: OpenSum) -> Result:
+    def open(self, effect: OpenSum, told: Told = unheard) -> Result:
         """Return the Result of the session.
+
+        Args:
+            effect: whose sum it is, and what opens it.
+            told: is told if the executor fails; the sum is opened without it.
 
         Raises:
             ReleaseRefused: the budget is spent (rule 10-3).
             StateError: a stored chunk is damaged, or the disk is full.
         """
         try:
-            result = self._released(effect)
+            result = self._released(effect, told)
         except pipeline.SumRefusedError as error:
             return pipeline.discarded(error, u3=effect.u3, model_hash=self.model_hash)
         return self._with_model(result)
 
-    def total(self, effect: OpenSum) -> VectorSum:
+    def total(self, effect: OpenSum, told: Told = unheard) -> VectorSum:
         """Return the integer sum of x_u over U3 with its limbs, shape (M,).
 
         The one vector in memory: 4 bytes a coordinate, as |sum| <= (p - 1)/2 < 2^31,
@@ -83,22 +91,21 @@ class Opening:
         total = VectorSum(
             np.empty(self.params.total_length, dtype=np.int32 if narrow else np.int64)
         )
-        for index in range(self.spool.chunks.count):
+
+        def stored(index: int) -> Iterator[bytes]:
+            return (self.spool.read(peer, index) for peer in effect.u3)
+
+        removal = MaskRemoval(engine=self.engine, executor=self.unmasking, told=told)
+        opened = removal.opened_chunks(effect, stored, self.params)
+        for index, chunk in enumerate(opened):
             start, stop = self.spool.chunks.span(index)
-            total[start:stop] = opened_chunk(
-                (self.spool.read(peer, index) for peer in effect.u3),
-                effect.seeds,
-                effect.signs,
-                index=index,
-                params=self.params,
-                engine=self.engine,
-            )
+            total[start:stop] = chunk
         return total
 
-    def _released(self, effect: OpenSum) -> Result:
+    def _released(self, effect: OpenSum, told: Told) -> Result:
         """Open, check, noise and store; the sum is let go of on the way out."""
         opened = pipeline.opened_sum(
-            self.total(effect),
+            self.total(effect, told),
             self.params,
             u3_count=len(effect.u3),
             previous=self.previous(),

@@ -190,7 +190,14 @@ class Session:
         self.feed(events.DeadlinePassed(round=effect.round))
 
     async def _open(self, effect: events.OpenSum) -> None:
-        work = asyncio.create_task(asyncio.to_thread(self.opening.open, effect))
+        loop = asyncio.get_running_loop()
+
+        def told(failed: errors.ExecutorFailed) -> None:
+            # From the thread that opens; observers are called in the loop.
+            event = progress.UnmaskedHere(sid=self.sid, detail=str(failed))
+            loop.call_soon_threadsafe(self._around.observer, event)
+
+        work = asyncio.create_task(asyncio.to_thread(self.opening.open, effect, told))
         try:
             result = await asyncio.shield(work)
         except asyncio.CancelledError:

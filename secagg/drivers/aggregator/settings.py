@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +44,7 @@ class Settings:
             deadline after a restart, and the least wait for another attempt.
         next_model: makes the next model of a released mean.
         engine: which mask engine.
+        unmasking: has masks of lost members expanded elsewhere; None for here.
         observer: is told what happens.
         clock: deadlines and the time of day.
         entropy: nonces and noise seeds.
@@ -59,6 +61,7 @@ class Settings:
     reconnect_seconds: float = RECONNECT_SECONDS
     next_model: NextModel | None = None
     engine: str = "numpy-threads"
+    unmasking: Executor | None = None
     observer: Observer = unobserved
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)

@@ -67,12 +67,6 @@ def test_only_those_of_u2_are_masked_with() -> None:
     assert masks == P.masks(ME)[:4]
 
 
-def test_seeds_and_signs_come_apart_in_order() -> None:
-    seeds, signs = masked_input.split(P.masks(ME))
-    assert [m.seed for m in P.masks(ME)] == list(seeds)
-    assert signs == (1, -1, 1, 1, 1)
-
-
 # --- the server
 
 

@@ -9,9 +9,9 @@ import pytest
 from secagg import errors, shamir
 from secagg.crypto import transcript
 from secagg.field import Q, prime
+from secagg.masking import removed_pair_masks, split
 from secagg.messages import DealtEntry, Unmasking
 from secagg.rounds import unmasking
-from secagg.rounds.masked_input import split
 from secagg.rounds.share_keys import HeldShares
 from tests.helpers import ReferenceEngine, refused_rule, silo
 from tests.parties import Parties
@@ -30,6 +30,13 @@ def releases(holders=P.members, u3=U3):
 
 def opened(given, dealings=None):
     return unmasking.server_open(given, dealings or P.dealings(U3))
+
+
+def every_mask(effect):
+    """Seeds and signs of all that it takes off."""
+    pairs = [mask for lost in effect.lost for mask in removed_pair_masks(lost)]
+    seeds, signs = split(pairs)
+    return [*effect.seeds, *seeds], [*effect.signs, *signs]
 
 
 # --- the client
@@ -124,14 +131,17 @@ def test_the_masks_opened_are_those_left_in_the_sum_over_u3(size) -> None:
         total = np.zeros(m, dtype=np.uint32)
         for u in u3:
             ReferenceEngine(WIDTH).accumulate(total, *split(P.masks(u)), 0, m)
-        masks = opened(releases(P.members[:T], u3), P.dealings(u3))
-        ReferenceEngine(WIDTH).accumulate(total, *split(masks), 0, m)
+        effect = opened(releases(P.members[:T], u3), P.dealings(u3))
+        assert effect.u3 == u3
+        assert [lost.peer for lost in effect.lost] == sorted({*P.members} - {*u3})
+        seeds, signs = every_mask(effect)
+        ReferenceEngine(WIDTH).accumulate(total, seeds, signs, 0, m)
         assert not (total % p).any()
 
 
 def test_any_t_holders_open_the_same_masks() -> None:
     subsets = list(itertools.combinations(P.members, T))
-    found = [opened(releases(some)) for some in subsets]
+    found = [every_mask(opened(releases(some))) for some in subsets]
     assert len(subsets) == 5
     assert all(masks == found[0] for masks in found)
 
@@ -188,7 +198,8 @@ def test_4_7_4_takes_the_t_shares_with_the_lowest_x() -> None:
         if blamed:
             assert refused_rule(opened, changed, dealings) == "4.7-4"
         else:
-            assert opened(changed, dealings) == opened(given, dealings)
+            found, plain = opened(changed, dealings), opened(given, dealings)
+            assert every_mask(found) == every_mask(plain)
 
 
 def test_dealt_entries_without_their_seal_are_enough_to_judge() -> None:
@@ -203,4 +214,5 @@ def test_dealt_entries_without_their_seal_are_enough_to_judge() -> None:
         )
         for u, message in dealings.dealt.items()
     }
-    assert opened(releases(), replace(dealings, dealt=bare)) == opened(releases())
+    found = opened(releases(), replace(dealings, dealt=bare))
+    assert every_mask(found) == every_mask(opened(releases()))

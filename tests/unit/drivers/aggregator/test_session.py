@@ -199,7 +199,7 @@ async def test_a_budget_that_rule_10_3_holds_to_ends_the_session(
     budget = Budget(epsilon=1.0, delta=1e-5)
     spent = BudgetSpentError("spent", epsilon_after=2.0, budget=budget)
 
-    def refuse(self, effect):
+    def refuse(self, effect, told):
         raise spent
 
     monkeypatch.setattr(Opening, "open", refuse)
@@ -211,12 +211,28 @@ async def test_a_budget_that_rule_10_3_holds_to_ends_the_session(
     assert told == ["0-1"]
 
 
+async def test_an_executor_that_failed_is_reported(scene, monkeypatch) -> None:
+    scene.session.start()
+
+    def fall_back(self, effect, told):
+        told(errors.ExecutorFailed("no worker is left"))
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Opening, "open", fall_back)
+    scene.session._carry_out(events.OpenSum(u3=(), seeds=(), signs=()))
+    with pytest.raises(ZeroDivisionError):
+        await scene.session.ended()
+    sid = scene.session.sid
+    seen = progress.UnmaskedHere(sid=sid, detail="no worker is left")
+    assert seen in scene.events
+
+
 async def test_an_error_that_nobody_foresaw_ends_the_session(
     scene, monkeypatch
 ) -> None:
     scene.session.start()
 
-    def fail(self, effect):
+    def fail(self, effect, told):
         raise ZeroDivisionError
 
     monkeypatch.setattr(Opening, "open", fail)

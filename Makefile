@@ -25,7 +25,9 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 	$(BIN)/python -m protocol_spec.model.schema
 	$(BIN)/python -m protocol_spec.draw
 
-bench: .venv/.installed  ## ratios, each in one interleaved run; ONLY=engine for a group
+# The other libraries have an environment of their own, made when they are measured.
+OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)
+bench: .venv/.installed $(if $(OTHERS),.venv-peers/.installed)  ## ratios, each in one interleaved run; ONLY=engine for a group
 	$(BIN)/python -m tests.benchmarks.bench --only $(ONLY)
 
 clean:  ## remove caches and build outputs; .venv stays
@@ -37,4 +39,9 @@ clean:  ## remove caches and build outputs; .venv stays
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt \
 		-e '.[torch,peers,dp,demo,fast,gpu,dask,dev]'
+	touch $@
+
+.venv-peers/.installed: tests/benchmarks/peers.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -r tests/benchmarks/peers.txt
 	touch $@

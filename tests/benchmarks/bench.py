@@ -24,6 +24,8 @@ from rich.console import Console
 
 from tests.benchmarks import client, engine, sizes, table
 from tests.benchmarks.machine import this_commit, this_machine
+from tests.benchmarks.others import group as others
+from tests.benchmarks.others.remote import missing as others_missing
 from tests.benchmarks.results import KEPT, ROOT, GroupResult, load, save
 from tests.benchmarks.rows import Row
 
@@ -36,7 +38,7 @@ class Group:
         run: from sizes to rows.
         full: the sizes of `make bench`.
         toy: sizes that end in a second or two.
-        missing: says why this group cannot be measured here; empty if it can.
+        missing: says why this group cannot be measured here in full; empty if it can.
         accelerator: the name of the GPU it is measured on; empty for the CPU.
     """
 
@@ -52,6 +54,7 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "engine": Group(engine.run, engine.Sizes(), engine.TOY),
         "client": Group(client.run, client.Sizes(), client.TOY),
         "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
+        "others": Group(others.run, others.Sizes(), others.TOY, others_missing),
     }
 )
 """The groups in the order in which they run."""

@@ -100,8 +100,7 @@ def parts(params: Parameters, plan: Plan) -> dict[str, Callable[[], object]]:
                 kdf.hkdf(_KEY, _KEY, text)
 
     def sharing() -> None:
-        for _ in range(2):
-            shamir.share(1, range(1, t), range(1, n + 1))
+        shamir.share_all([range(1, t + 1)] * 2, range(1, n + 1))
         for _ in range(n - 1):
             seal(_KEY, bytes(12), bytes(100), text)
             open_sealed(_KEY, sealed, text)

@@ -6,29 +6,26 @@ kept, and given to a new machine of it as often as it is to be timed. What is ti
 the production machine and the vector plane around it, as the simulator times them.
 
 The session that is kept is only prepared, nobody times it: so its signatures are taken
-on trust, and its dealers share one polynomial, evaluated once. Nothing of that is left
-when a party is played again: every check and every share is made.
+on trust. When a party is played again every check is made.
 """
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
 import numpy as np
 
-from secagg import events, shamir
+from secagg import events
 from secagg.client_state import TaskMemory
 from secagg.cohort import Cohort
 from secagg.consortium import NO_MODEL, Consortium, open_session
 from secagg.contribution import Contribution, contribution
 from secagg.engine import MaskEngine, NumpyThreads
-from secagg.field import Q
 from secagg.names import PeerId, Round, SessionId, VectorSum
 from secagg.server import Server
 from secagg.simulation.meter import CostMeter
@@ -245,7 +242,7 @@ def record(plan: Plan, losses: Sequence[int] = (0,)) -> dict[int, Recording]:
         engine=plan.engine(server.params.width),
         meter=CostMeter(),
     )
-    with _unchecked():
+    with mock.patch("secagg.crypto.sign.verify", return_value=True):
         cohort.until_masking()
         return {lost: _ended(plan, cohort.onward(plan.last(lost))) for lost in losses}
 
@@ -271,22 +268,3 @@ def _ended(plan: Plan, cohort: _Recorder) -> Recording:
 
 def _median(counted: Mapping[PeerId, Mapping[str, int]], peers: Sequence[PeerId]):
     return float(np.median([sum(counted[peer].values()) for peer in peers]))
-
-
-@contextlib.contextmanager
-def _unchecked() -> Iterator[None]:
-    """Prepare fast: trust signatures, and evaluate one polynomial for all dealers."""
-
-    @functools.cache
-    def values(degree: int, xs: tuple[int, ...]) -> Sequence[int]:
-        return shamir_share(0, range(1, degree + 1), xs)
-
-    def share(secret: int, coefficients: Sequence[int], xs: Sequence[int]) -> list[int]:
-        return [(secret + y) % Q for y in values(len(coefficients), tuple(xs))]
-
-    shamir_share = shamir.share
-    with (
-        mock.patch("secagg.crypto.sign.verify", return_value=True),
-        mock.patch("secagg.shamir.share", share),
-    ):
-        yield

@@ -1,0 +1,1 @@
+"""Other ways to add up vectors, driven beside ours."""

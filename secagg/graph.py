@@ -128,7 +128,7 @@ def eigenvalue_bound(n: int, k: int) -> int:
 
 
 def holds_together(n: int, honest: int, degree: Degree) -> bool:
-    """Whether no dropouts can part `honest` or more honest survivors (spec 2.4-3).
+    """Whether no dropouts can part `honest` or more honest survivors (spec 2.4, 12).
 
     Let the honest of U3 fall into S and T without an edge between, s = |S| <= |T|.
     Each of S has L - c_k neighbours in S at least, so s > L - c_k, and by the expander

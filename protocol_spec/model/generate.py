@@ -19,6 +19,7 @@ from protocol_spec.model.bad_elsewhere import all_elsewhere
 from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.curves import all_curves
 from protocol_spec.model.encodings import all_encodings
+from protocol_spec.model.graphs import all_graphs
 from protocol_spec.model.messages import Body
 from protocol_spec.model.numbers import all_numbers
 from protocol_spec.model.primitives import all_primitives
@@ -55,6 +56,7 @@ PARTS: dict[str, Callable[[], Files]] = {
     "curves": all_curves,
     "encodings": all_encodings,
     "numbers": all_numbers,
+    "graphs": all_graphs,
     "outside sessions": _outside,
     "negative twins": _twins,
     "special sessions": special_sessions,

@@ -7,7 +7,7 @@ import functools
 from protocol_spec.model.aead import chacha20_block
 from protocol_spec.model.field import prime
 
-PAIR, SELF, ROUND, NOISE = 0x4B534D31, 0x4B534D32, 0x4B534D33, 0x4B534D34
+PAIR, SELF, ROUND, NOISE, GRAPH = (0x4B534D31 + i for i in range(5))
 LANES = 8
 
 

@@ -56,7 +56,7 @@ def least_degree(near, within):
     return min(((near[v] & within).bit_count() for v in bits_of(within)), default=0)
 
 
-# --- the tails
+# --- the tails (2.4-1)
 
 
 @given(st.integers(2, 9), st.data())
@@ -226,7 +226,7 @@ def test_a_ring_of_the_same_degree_is_parted_by_allowed_dropouts() -> None:
     assert not graph.is_expander(ring, degree.k)
 
 
-# --- the base graph
+# --- the base graph (2.4-2)
 
 
 @pytest.mark.parametrize(("n", "k"), [*SMALL, (15, 6), (20, 10), (61, 30), (200, 40)])
@@ -274,7 +274,7 @@ def test_the_base_graph_cannot_be_written_to() -> None:
         graph.base_graph(12, 6)[0, 0] = 1
 
 
-# --- the labelling
+# --- the labelling (2.4-3)
 
 
 def test_every_order_of_three_is_as_likely() -> None:

@@ -1,12 +1,13 @@
 """The known answers of protocol_spec/vectors that are no sessions, against secagg."""
 
+import hashlib
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from secagg import extras, field, packing, quantize, shamir, vector
+from secagg import errors, extras, field, graph, packing, quantize, shamir, vector
 from secagg.crypto import aead, agree, canonical, kdf, merkle, prg, sign, transcript
 from secagg.field import Q
 from secagg.messages import BlobRef
@@ -347,12 +348,52 @@ def test_a_history_leads_to_its_head(name) -> None:
     assert elsewhere.walk_history(file) == unhex(file["new_head"])
 
 
+# --- the graph (2.4)
+
+
+@pytest.mark.parametrize("case", cases("graph_degrees"))
+def test_the_degree_of_a_cohort(case) -> None:
+    asked = (case["n"], case["c"], case["losses"])
+    if case["degree"] is None:
+        with pytest.raises(errors.ParameterError):
+            graph.degree_of(*asked)
+    else:
+        assert graph.degree_of(*asked) == graph.Degree(**case["degree"])
+
+
+def in_full_or_hashed(case, name, rows):
+    """Compare numbers with those of the file, or with their hash (2.4)."""
+    if name in case:
+        return rows == case[name]
+    data = np.array(rows, dtype="<u4").tobytes()
+    return hashlib.sha256(data).hexdigest() == case[f"{name}_hash"]
+
+
+@pytest.mark.parametrize("case", cases("graphs"))
+def test_the_base_graph_its_labelling_and_the_neighbours(case) -> None:
+    n, k, seed = case["n"], case["k"], unhex(case["seed"])
+    assert in_full_or_hashed(case, "base", graph.base_graph(n, k).tolist())
+    assert in_full_or_hashed(case, "labelling", graph.labelling(n, seed))
+    members = tuple(PeerId(f"h{i:04}") for i in range(n))
+    made = graph.regular(members, graph.Degree(k, 0, 2, 2), seed)
+    near = [[members.index(v) for v in made.neighbours(u)] for u in members]
+    assert in_full_or_hashed(case, "neighbours", near)
+
+
+@pytest.mark.parametrize("case", cases("graphs"))
+def test_the_first_counters_give_no_base_graph_within_the_bound(case) -> None:
+    n, k = case["n"], case["k"]
+    made = [graph.shuffled_ring(n, k, ctr) for ctr in range(case["ctr"] + 1)]
+    within = [graph.is_expander(adjacent, k) for adjacent in made]
+    assert within == [False] * case["ctr"] + [True]
+
+
 def test_every_kind_of_file_is_read_by_a_test() -> None:
     read = {
         "session", "roster", "connection", "history", "upload", "vector", "kdf",
         "commitments", "transcripts", "sealed_share", "keystream", "keystream_lanes",
         "shamir", "packing", "merkle", "x25519", "ed25519", "encoding", "parameters",
-        "quantizer", "rounding",
+        "quantizer", "rounding", "graph_degrees", "graphs",
     }  # fmt: skip
     listed = {file for part in content("index").values() for file in part}
     assert {content(name)["kind"] for name in listed} == read

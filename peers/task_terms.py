@@ -14,7 +14,6 @@ from peers.toml_file import ConfigError
 from peers.training import load_function
 from secagg import Budget, Extra, NoiseTerms, Task
 from secagg.names import PeerId
-from secagg.quantize import Scale
 from secagg.sensitivity import Adjacency, sensitivity_squared
 from secagg.tensors import Layout
 
@@ -78,14 +77,9 @@ def _check_extras(task: Task, noise: NoiseTerms | None, least: int) -> None:
 
 def _sigma(task: Task, noise: NoiseTerms) -> float:
     """Return the standard deviation of the noise, in units of the sum (spec 10-2)."""
-    scale = Scale(
-        bits=task.bits,
-        clip=task.clip,
-        coordinate_range=task.coordinate_range or task.clip,
-        length=task.length,
-    )
-    ranges = [extra.high - extra.low for extra in task.extras]
-    squared = sensitivity_squared(scale.delta_int, ranges, Adjacency(noise.adjacency))
+    spans = [extra.high - extra.low for extra in task.extras]
+    delta_int, adjacency = task.scale.delta_int, Adjacency(noise.adjacency)
+    squared = sensitivity_squared(delta_int, spans, adjacency)
     return noise.noise_multiplier * math.sqrt(squared)
 
 

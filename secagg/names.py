@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Any, Final, NewType
+from typing import Any, Final, NewType, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ PEER_ID: Final = re.compile(r"[a-z0-9-]{1,64}")
 
 SessionId = NewType("SessionId", bytes)
 """32 bytes: the hash of the Manifest (spec 3.4-1)."""
+
+RangeRuns: TypeAlias = tuple[tuple[int, float], ...]
+"""(count, r): so many coordinates one after the other have the range r (spec 2.2)."""
 
 InputVector = NewType("InputVector", NDArray[np.uint32])
 """x_u mod p, elements in [0, p); never leaves the hospital."""

@@ -16,7 +16,7 @@ from secagg import errors
 from secagg.field import narrowest_width, prime
 from secagg.messages import Extra, Manifest, NoiseTerms
 from secagg.names import PeerId
-from secagg.quantize import Scale
+from secagg.scale import MAX_RANGES, Scale
 from secagg.sensitivity import (
     MAX_SIGMA_SQUARED,
     Adjacency,
@@ -75,15 +75,10 @@ class Parameters:
         """Check a Manifest's parameters and derive the rest.
 
         Raises:
-            RemoteProtocolError: rules 2.2-1 to 2.2-9.
+            RemoteProtocolError: rules 2.2-1 to 2.2-10.
         """
         check_ranges(manifest)
-        scale = Scale(
-            bits=manifest.bits,
-            clip=manifest.clip,
-            coordinate_range=manifest.range,
-            length=manifest.length,
-        )
+        scale = Scale(bits=manifest.bits, clip=manifest.clip, ranges=manifest.ranges)
         params = cls(
             members=tuple(member.peer for member in manifest.members),
             c=manifest.corruption_bound,
@@ -179,7 +174,7 @@ class Parameters:
         if self.weighting == "weighted":
             derived.append(Extra(name=WEIGHT, low=0, high=self.max_weight))
         # With noise its range m would swell the sensitivity (rule 10-2): left out.
-        if self.scale.coordinate_range < self.scale.clip and self.dp is None:
+        if self.scale.saturates and self.dp is None:
             derived.append(Extra(name=SATURATED, low=0, high=self.m))
         return tuple(derived)
 
@@ -215,7 +210,7 @@ class Parameters:
 
 
 def check_ranges(manifest: Manifest) -> None:
-    """Check rules 2.2-1 to 2.2-4 and 2.2-6 to 2.2-9.
+    """Check rules 2.2-1 to 2.2-4 and 2.2-6 to 2.2-10.
 
     Raises:
         RemoteProtocolError: the first rule that is broken, with the value.
@@ -252,12 +247,21 @@ def check_ranges(manifest: Manifest) -> None:
 
 
 def _check_scale(manifest: Manifest) -> None:
-    bits, clip, radius = manifest.bits, manifest.clip, manifest.range
-    ordered = 8 <= bits <= 24 and math.isfinite(clip) and 0 < radius <= clip
-    ranged = ordered and all(
-        2.0**-900 <= value <= 2.0**900 for value in (clip, radius, clip / radius)
+    counts = [count for count, _ in manifest.ranges]
+    parted = 1 <= len(counts) <= MAX_RANGES and min(counts) >= 1
+    errors.require(
+        "2.2-10",
+        parted and sum(counts) == manifest.length,
+        f"{len(counts)} ranges of {sum(counts)} coordinates for m = {manifest.length}:"
+        f" need 1 to {MAX_RANGES} whose counts are at least 1 and add up to m",
     )
-    errors.require("2.2-3", ranged, f"bits {bits}, clip {clip}, range {radius}")
+    bits, clip = manifest.bits, manifest.clip
+    radii = {radius for _, radius in manifest.ranges}
+    ordered = math.isfinite(clip) and all(0 < radius <= clip for radius in radii)
+    ends = {clip, *radii, *(clip / radius for radius in radii)} if ordered else set()
+    held = ordered and all(2.0**-900 <= value <= 2.0**900 for value in ends)
+    detail = f"bits {bits}, clip {clip}, ranges {sorted(radii)[:4]}"
+    errors.require("2.2-3", 8 <= bits <= 24 and held, detail)
 
 
 def _check_extras(extras: tuple[Extra, ...]) -> None:

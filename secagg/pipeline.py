@@ -33,6 +33,7 @@ from secagg.privacy.mechanism import NoiseEvent
 from secagg.quantize import dequantize
 from secagg.released import Read, ReleasedVector
 from secagg.robust.check import ExtraSum, Means, OpenedSum, Sees, Verdict
+from secagg.scale import Scale
 from secagg.sensitivity import Adjacency
 
 _NO_NOISE: Final = NoiseTerms(
@@ -48,7 +49,7 @@ class Released:
         verdicts: of every check, in the order of the registry.
         vector: the integer sum, noise included, shape (m,).
         extras: the sum of each extra by name, noise included.
-        s: the session's scale.
+        scale: the session's.
         divisor: of the mean: |U3|, or W / w_max.
         event: what was charged.
         sigma_squared: of the noise on every coordinate and extra; 0 for none.
@@ -58,7 +59,7 @@ class Released:
     verdicts: tuple[Verdict, ...]
     vector: VectorSum
     extras: tuple[tuple[str, int], ...]
-    s: float
+    scale: Scale
     divisor: float
     event: NoiseEvent
     sigma_squared: int
@@ -67,7 +68,7 @@ class Released:
     @property
     def mean(self) -> Mean:
         """The mean over U3, shape (m,), computed anew each time."""
-        return Mean(dequantize(self.vector, self.s, self.divisor))
+        return Mean(dequantize(self.vector, self.scale, self.divisor))
 
     @property
     def noise(self) -> NoiseRecord | None:
@@ -177,7 +178,7 @@ def release(
         verdicts=verdicts + _checked(noised, Sees.RELEASED),
         vector=noised.vector,
         extras=tuple((one.extra.name, one.total) for one in noised.extras),
-        s=params.scale.s,
+        scale=params.scale,
         divisor=divisor(params, u3_count=noised.u3_count, extras=sums),
         event=event,
         sigma_squared=sigma_squared,
@@ -262,7 +263,7 @@ def released_vector(result: Result, read: Read, params: Parameters) -> ReleasedV
     said = result.vector
     assert said is not None  # noqa: S101 a discarded round has nothing to read
     count = divisor(params, u3_count=len(result.u3), extras=dict(result.extras))
-    return ReleasedVector(read, said, length=params.m, s=params.scale.s, divisor=count)
+    return ReleasedVector(read, said, scale=params.scale, divisor=count)
 
 
 def divisor(params: Parameters, *, u3_count: int, extras: Mapping[str, int]) -> float:

@@ -8,10 +8,11 @@ further down sees one. Knows the parameters as plain numbers, no message, no ses
 Why ||x||_2 <= delta_int, rounding of floats included; u = 2^-53, h = 2^-44:
 
 1. `l2_norm` gives N >= ||g|| (1 - 2^-45).
-2. The clip is at C (1 - h). If N <= C (1 - h) the gain k is s; else it is
-   s C (1 - h) / N. These are three roundings, none subnormal within the ranges of
-   `Scale`, so either way k ||g|| <= s C (1 - h) (1 + u)^3 / (1 - 2^-45).
-3. A weight in (0, 1] cannot raise k: rounding is monotone.
+2. The clip is at C (1 - h). If N <= C (1 - h) the gain k of a range is its scale s;
+   else it is s C (1 - h) / N. These are three roundings, none subnormal within the
+   ranges of `Scale`, so either way k ||g|| <= s C (1 - h) (1 + u)^3 / (1 - 2^-45).
+3. A weight in (0, 1] cannot raise k: rounding is monotone. Nor can another range: s
+   is from here on the largest scale.
 4. v_i = fl(k g_i) adds (1 + u), and less than 2^-1000 in all where it underflows. As
    h > 2^-45 + 5 u + 2^-1000, ||v|| <= s C. Saturation only lowers it.
 5. |x_i - v_i| < 1, so ||x|| < s C + sqrt(m).
@@ -22,8 +23,6 @@ And |x_i| <= x_max: v_i is saturated there, and x_max is an integer.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, Final
 
@@ -34,96 +33,13 @@ from secagg import errors, field
 from secagg.crypto import prg
 from secagg.names import InputVector
 from secagg.norm import FloatArray, blocks, l2_norm
+from secagg.scale import Scale
 
 _FLOATS: Final = (np.float16, np.float32, np.float64)
 
-MIN_BITS: Final = 8
-MAX_BITS: Final = 24
-
-# h, and the ranges in which nothing of the proof under- or overflows.
 _HAIR: Final = 2.0**-44
-_LEAST: Final = 2.0**-900
-_MOST: Final = 2.0**900
 
 _WORD: Final = 2.0**32
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorBound:
-    """How far the mean of n inputs is from that of the clipped updates, per coordinate.
-
-    Attributes:
-        worst: never reached, whatever the words: (1 + 2^-20) / s. The 2^-20 is for the
-            clip at C (1 - 2^-44) and the rounding of floats.
-        deviation: standard deviation at most this: 1 / (2 s sqrt(n)). The roundings of
-            n clients are independent and each lies in an interval of length 1.
-    """
-
-    worst: float
-    deviation: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """What fixes the number layer: bits b, clip norm C, coordinate range r, length m.
-
-    Raises:
-        ParameterError: b is outside 8..24, C or r is not finite, not 0 < r <= C, they
-            or their ratio are not within 2^-900..2^900, or m < 1.
-    """
-
-    bits: int
-    clip: float
-    coordinate_range: float
-    length: int
-
-    def __post_init__(self) -> None:
-        if not MIN_BITS <= self.bits <= MAX_BITS:
-            raise errors.ParameterError(f"bits = {self.bits} is outside 8..24")
-        if not 0 < self.coordinate_range <= self.clip < math.inf:
-            raise errors.ParameterError(
-                f"clip = {self.clip}, coordinate_range = {self.coordinate_range}:"
-                " need 0 < coordinate_range <= clip, both finite"
-            )
-        extreme = (self.coordinate_range, self.clip, self.clip / self.coordinate_range)
-        if not all(_LEAST <= value <= _MOST for value in extreme):
-            raise errors.ParameterError(
-                f"clip = {self.clip}, coordinate_range = {self.coordinate_range}:"
-                " these and their ratio must lie within 2^-900..2^900"
-            )
-        if self.length < 1:
-            raise errors.ParameterError(f"length = {self.length} is below 1")
-
-    @property
-    def x_max(self) -> int:
-        """The largest absolute value of a coordinate, 2^(b-1) - 1."""
-        return (1 << (self.bits - 1)) - 1
-
-    @property
-    def s(self) -> float:
-        """Integers per unit of the update, x_max / r rounded to float64."""
-        return self.x_max / self.coordinate_range
-
-    @property
-    def delta_int(self) -> int:
-        """The largest L2 norm of an input: ceil(s C + sqrt(m)), exact."""
-        # The least k with k >= s C and (k - s C)^2 >= m. As sqrt(m) >= isqrt(m), the
-        # loop starts at or below it, and within 2 of it.
-        product = Fraction(self.s) * Fraction(self.clip)
-        k = int(product) + math.isqrt(self.length)
-        while k < product or (k - product) ** 2 < self.length:
-            k += 1
-        return k
-
-    def error_bound(self, n: int) -> ErrorBound:
-        """Return how far the mean of `n` inputs may be off where none saturated.
-
-        Raises:
-            ParameterError: n < 1.
-        """
-        if n < 1:
-            raise errors.ParameterError(f"n = {n} is below 1")
-        return ErrorBound((1 + 2.0**-20) / self.s, 1 / (2 * self.s * math.sqrt(n)))
 
 
 class QuantizedUpdate:
@@ -166,8 +82,10 @@ class QuantizedUpdate:
         # The stream refuses a key of another length here, not at the first chunk.
         prg.words(rounding_key, prg.Tag.ROUND, 0, 0)
         norm = l2_norm(update, name)
-        gain = clip_factor(norm, scale.clip, unit=scale.s)
-        self._gain = weight * (gain * _WORD)
+        self._gains = tuple(
+            weight * (clip_factor(norm, scale.clip, unit=s) * _WORD)
+            for s in scale.scales
+        )
 
     def __repr__(self) -> str:
         """Show the scale alone."""
@@ -211,8 +129,13 @@ class QuantizedUpdate:
 
     def _scaled(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return v_i 2^32 before saturation; the factor 2^32 is exact."""
-        window = self._update[start:stop].astype(np.float64, copy=False)
-        return window * self._gain
+        scaled = np.empty(stop - start)
+        for low, high, entry in self._scale.spans(start, stop):
+            place = scaled[low - start : high - start]
+            gain = self._gains[entry]
+            # The type says that float32 is widened first, and not multiplied as it is.
+            np.multiply(self._update[low:high], gain, out=place, dtype=np.float64)
+        return scaled
 
     def _round(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return floor(v) + [word < 2^32 (v - floor(v))] as integers, exactly.
@@ -249,26 +172,33 @@ def clip_factor(norm: float, clip: float, unit: float = 1.0) -> float:
 
 
 def dequantize(
-    total: NDArray[np.signedinteger[Any]], s: float, divisor: float
+    total: NDArray[np.signedinteger[Any]],
+    scale: Scale,
+    divisor: float,
+    *,
+    start: int = 0,
 ) -> NDArray[np.float64]:
-    """Return the mean whose integer sum is `total`.
+    """Return the mean whose integer sum is `total`, or a window of it.
 
     Args:
-        total: the opened sum, shape (m,), |values| below 2^53.
-        s: the scale.
+        total: a window of the opened sum, |values| below 2^53.
+        scale: the session's.
         divisor: |U3| for uniform weights, W / w_max for weighted ones.
+        start: the window's first coordinate.
 
     Returns:
-        total / (s divisor), shape (m,).
+        total_j / (s_j divisor), shape of `total`.
 
     Raises:
-        ParameterError: s or the divisor is not positive and finite.
+        ParameterError: the divisor is not positive and finite.
     """
-    if not (0 < s < math.inf and 0 < divisor < math.inf):
-        raise errors.ParameterError(
-            f"s = {s} and divisor = {divisor} must be positive and finite"
-        )
-    return total / (s * divisor)
+    if not 0 < divisor < math.inf:
+        raise errors.ParameterError(f"divisor = {divisor} must be positive and finite")
+    mean = np.empty(len(total))
+    for low, high, entry in scale.spans(start, start + len(total)):
+        place = slice(low - start, high - start)
+        np.divide(total[place], scale.scales[entry] * divisor, out=mean[place])
+    return mean
 
 
 def _check_shape(update: FloatArray, length: int, name: str) -> None:

@@ -18,6 +18,7 @@ from secagg import errors
 from secagg.messages import BlobRef
 from secagg.names import Mean, VectorSum
 from secagg.quantize import dequantize
+from secagg.scale import MIN_BITS, Scale
 
 PART: Final = 1 << 17
 """Coordinates at a time: 1 MiB of int64."""
@@ -63,21 +64,20 @@ class ReleasedVector:
     """
 
     def __init__(
-        self, read: Read, said: BlobRef, *, length: int, s: float, divisor: float
+        self, read: Read, said: BlobRef, *, scale: Scale, divisor: float
     ) -> None:
         """Check what the Result says of it; whoever reads has checked its hash.
 
         Args:
             read: reads the blob.
             said: its hash, size and width, as the Result states them.
-            length: m, as the Manifest states.
-            s: the session's scale.
+            scale: the session's.
             divisor: |U3|, or W / w_max for a weighted mean.
 
         Raises:
             RemoteProtocolError: another width, or not m * width bytes (rule 4.8-2).
         """
-        width = said.width
+        width, length = said.width, scale.length
         errors.require("4.8-2", width in {4, 8}, f"coordinates of {width} bytes")
         errors.require(
             "4.8-2",
@@ -85,35 +85,34 @@ class ReleasedVector:
             f"{said.size} bytes instead of {length} coordinates of {width} bytes",
         )
         self._read = read
-        self._length = length
         self._stored = np.dtype(f"<i{width}")
-        self._s = s
+        self._scale = scale
         self._divisor = divisor
 
     @classmethod
-    def of(cls, data: bytes, *, width: int, length: int, s: float = 1.0) -> Self:
-        """Return the vector in `data`, undivided."""
+    def of(cls, data: bytes, *, width: int, length: int) -> Self:
+        """Return the vector in `data`; its mean is the sum itself."""
         said = BlobRef(hash=b"", size=len(data), width=width)
         return cls(
             lambda offset, size: data[offset : offset + size],
             said,
-            length=length,
-            s=s,
+            scale=_unit(length),
             divisor=1,
         )
 
     def __repr__(self) -> str:
         """Show the length."""
-        return f"ReleasedVector({self._length} coordinates)"
+        return f"ReleasedVector({len(self)} coordinates)"
 
     def __len__(self) -> int:
         """Return m."""
-        return self._length
+        return self._scale.length
 
     def __getitem__(self, window: slice) -> NDArray[np.float64]:
         """Return a window of the mean; its step is 1."""
-        start, stop, _ = window.indices(self._length)
-        return dequantize(self.integers(start, stop), self._s, self._divisor)
+        start, stop, _ = window.indices(len(self))
+        total = self.integers(start, stop)
+        return dequantize(total, self._scale, self._divisor, start=start)
 
     def integers(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return the sum's coordinates [start, stop), 0 <= start <= stop <= m."""
@@ -123,19 +122,25 @@ class ReleasedVector:
 
     def sum(self) -> VectorSum:
         """Return the whole integer sum, int64, shape (m,)."""
-        total = np.empty(self._length, dtype=np.int64)
+        total = np.empty(len(self), dtype=np.int64)
         for low, high in self.windows():
             total[low:high] = self.integers(low, high)
         return VectorSum(total)
 
     def mean(self) -> Mean:
         """Return the whole mean, float64, shape (m,)."""
-        mean = np.empty(self._length, dtype=np.float64)
+        mean = np.empty(len(self), dtype=np.float64)
         for low, high in self.windows():
             mean[low:high] = self[low:high]
         return Mean(mean)
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """Yield the bounds of consecutive windows that are read at a time."""
-        for low in range(0, self._length, PART):
-            yield low, min(low + PART, self._length)
+        for low in range(0, len(self), PART):
+            yield low, min(low + PART, len(self))
+
+
+def _unit(length: int) -> Scale:
+    """Return a scale of 1."""
+    one = float(2 ** (MIN_BITS - 1) - 1)
+    return Scale.even(bits=MIN_BITS, clip=one, coordinate_range=one, length=length)

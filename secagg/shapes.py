@@ -183,7 +183,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A plain (text, integer) tuple."""
+    """A plain tuple of two."""
 
     first: Shape
     second: Shape

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from secagg import errors
 from secagg.messages import Extra, Manifest, Member, NoiseTerms
-from secagg.names import PeerId
+from secagg.names import PeerId, RangeRuns
 from secagg.roster import Roster
+from secagg.scale import Scale
 
 DEFAULT_DURATIONS = (10_000, 10_000, 10_000, 120_000, 10_000, 10_000, 60_000)
 """Milliseconds for AdvertiseKeys ... Result."""
@@ -27,6 +28,8 @@ class Task:
         length: m, the coordinates of an update.
         clip: C, the L2 norm an update is clipped to.
         coordinate_range: r, where a coordinate saturates; None for C: nothing does.
+        ranges: (count, r) where coordinates have different ranges, in their order, as
+            `Layout.ranges` gives them; None for one range.
         bits: b in 8..24.
         weighting: ``uniform`` or ``weighted``.
         max_weight: w_max; 1 for uniform.
@@ -37,13 +40,15 @@ class Task:
         durations: milliseconds for the seven phases from AdvertiseKeys to Result.
 
     Raises:
-        ParameterError: noise on a weighted mean.
+        ParameterError: noise on a weighted mean, both kinds of range, or ranges that
+            are not those of `length` coordinates.
     """
 
     task_id: str
     length: int
     clip: float
     coordinate_range: float | None = None
+    ranges: RangeRuns | None = None
     bits: int = 16
     weighting: str = "uniform"
     max_weight: int = 1
@@ -60,6 +65,36 @@ class Task:
                 f"task {self.task_id}: noise that hides a member hides the sum of "
                 "weights as well, and so the mean: use weighting='uniform' with noise"
             )
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        if self.ranges is None:
+            return
+        if self.coordinate_range is not None:
+            raise errors.ParameterError(
+                f"task {self.task_id}: coordinate_range is one range for all, ranges"
+                " are several: give one of them"
+            )
+        covered = sum(count for count, _ in self.ranges)
+        if covered != self.length:
+            raise errors.ParameterError(
+                f"task {self.task_id}: ranges of {covered} coordinates, the update has"
+                f" {self.length}"
+            )
+
+    @property
+    def scale(self) -> Scale:
+        """The number layer of these terms.
+
+        Raises:
+            ParameterError: bits, clip or a range is out of its range.
+        """
+        return Scale(bits=self.bits, clip=self.clip, ranges=self._runs)
+
+    @property
+    def _runs(self) -> RangeRuns:
+        radius = self.clip if self.coordinate_range is None else self.coordinate_range
+        return self.ranges or ((self.length, radius),)
 
     def manifest(
         self,
@@ -84,7 +119,6 @@ class Task:
             previous_link: the head of the task's chain, 32 bytes.
         """
         members = tuple(Member(peer=u, ready_nonce=ready[u]) for u in sorted(ready))
-        radius = self.clip if self.coordinate_range is None else self.coordinate_range
         return Manifest(
             task_id=self.task_id,
             round_no=round_no,
@@ -97,7 +131,7 @@ class Task:
             extras=self.extras,
             bits=self.bits,
             clip=self.clip,
-            range=radius,
+            ranges=self._runs,
             weighting=self.weighting,
             max_weight=self.max_weight,
             rotation=None,

@@ -22,7 +22,7 @@ MIN_CHUNK_LOG2: Final = 12
 MAX_CHUNK_LOG2: Final = 20
 
 MAX_FRAME: Final = 64 << 20
-"""Bytes no frame exceeds: 4 MiB of a chunk, 56 MiB of a History of 800 members."""
+"""Bytes no frame exceeds: 4 MiB of a chunk, 58 MiB of a History of 800 members."""
 
 _ENVELOPE: Final = b"\x00"
 _CHUNK: Final = b"\x01"

@@ -44,7 +44,7 @@ MANIFEST = msg.Manifest(
     extras=(msg.Extra(name="count", low=-5, high=1 << 40),),
     bits=16,
     clip=1.5,
-    range=0.25,
+    ranges=((1 << 33, 0.25),),
     weighting="weighted",
     max_weight=1000,
     rotation=None,
@@ -65,7 +65,10 @@ MANIFEST = msg.Manifest(
 
 
 def sound_manifest(n: int = 4, c: int = 1, **other: Any) -> msg.Manifest:
-    """A Manifest of n members that breaks no rule of 2.2: uniform, without extras."""
+    """A Manifest of n members that breaks no rule of 2.2: uniform, without extras.
+
+    ``range`` in `other` stands for one range of all coordinates.
+    """
     members = tuple(
         msg.Member(peer=PeerId(f"u{i:04}"), ready_nonce=blob(1)) for i in range(n)
     )
@@ -76,11 +79,12 @@ def sound_manifest(n: int = 4, c: int = 1, **other: Any) -> msg.Manifest:
         "extras": (),
         "bits": 16,
         "clip": 1.0,
-        "range": 1.0,
         "weighting": "uniform",
         "max_weight": 1,
         "dp": None,
     }
+    length, radius = other.get("length", 10), other.pop("range", 1.0)
+    usual["ranges"] = ((length, radius),)
     return replace(MANIFEST, **{**usual, **other})
 
 
@@ -104,7 +108,7 @@ SAMPLES: dict[type[msg.Message], tuple[msg.Message, list[Any]]] = {
             [["count", -5, 1 << 40]],
             16,
             f64(1.5),
-            f64(0.25),
+            [[1 << 33, f64(0.25)]],
             "weighted",
             1000,
             None,

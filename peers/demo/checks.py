@@ -162,7 +162,7 @@ def _bounded_rounds(facts: Sequence[RoundFacts], terms: Terms) -> Check:
 def _error(fact: RoundFacts, terms: Terms) -> float:
     """Return the largest error of a coordinate of the round's mean."""
     secure = dequantize(
-        fact.released, terms.scale.s, _divisor(fact.report, fact.extras, terms)
+        fact.released, terms.scale, _divisor(fact.report, fact.extras, terms)
     )
     exact = clear.mean_update(tuple(fact.inputs.values()), terms)
     return float(np.abs(secure - exact).max())
@@ -219,7 +219,7 @@ def _models_follow(place: Workplace, facts: Sequence[RoundFacts]) -> Check:
     for fact in facts:
         report, terms = fact.report, place.terms
         divisor = _divisor(report, fact.extras, terms)
-        mean = dequantize(fact.released, terms.scale.s, divisor)
+        mean = dequantize(fact.released, terms.scale, divisor)
         blob = place.model(report.model_before)
         moved = model_file.moved(blob, mean, model_file.layout_of(blob))
         if model_file.model_hash(moved).hex() != report.model_after:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.params import input_floor
-from secagg.quantize import Scale
+from secagg.scale import Scale
 
 TASK_ID: Final = "demo"
 CORRUPTION_BOUND: Final = 1
@@ -49,7 +49,7 @@ class Terms:
     @property
     def scale(self) -> Scale:
         """The number layer of the task."""
-        return Scale(
+        return Scale.even(
             bits=self.bits,
             clip=self.clip,
             coordinate_range=self.clip,

@@ -56,7 +56,7 @@ FIELDS: dict[str, Record] = {
         extras=Rows(record(name=NAME, low=SIGNED, high=SIGNED), 256),
         bits=SMALL,
         clip=Real(),
-        range=Real(),
+        ranges=Rows(record(count=WIDE, range=Real()), 2048),
         weighting=NAME,
         w_max=WIDE,
         rotation=Maybe(HASH),
@@ -160,7 +160,7 @@ class Header:
 
 
 HEADERS: dict[str, Header] = {
-    "Manifest": Header(True, "sid", 8192, 128),
+    "Manifest": Header(True, "sid", 32768, 128),
     "AdvertiseKeys": Header(False, "sid", 192),
     "KeyList": Header(True, "sid", 16, 272),
     "Coin": Header(False, "h1", 64),
@@ -185,7 +185,7 @@ HEADERS: dict[str, Header] = {
     "Missed": Header(False, "hc", 1024),
     "Fetch": Header(False, "hc", 64),
     "Catchup": Header(False, "hc", 128),
-    "History": Header(False, "hc", 6 * 2**20, 2**16),
+    "History": Header(False, "hc", 8 * 2**20, 2**16),
 }
 
 

@@ -32,16 +32,19 @@ def all_numbers() -> Iterator[tuple[str, Body]]:
 
 
 def manifest(n: int, c: int, **changes: Any) -> Body:
-    """A Manifest of n members, of which only the number matters."""
+    """A Manifest of n members, of which only the number matters; one range."""
     members = [[f"h{index:04}", bytes(32)] for index in range(n)]
-    return {**base_manifest(open_roster(*signed_roster(3)), members, c), **changes}
+    base = base_manifest(open_roster(*signed_roster(3)), members, c)
+    clip, m = changes.get("clip", base["clip"]), changes.get("m", base["m"])
+    return {**base, "ranges": [[m, clip]], **changes}
 
 
 def _given(asked: Body) -> Body:
     """The fields that derive something, reals as their 8 bytes."""
-    names = ("c", "m", "extras", "bits", "clip", "range", "weighting", "w_max")
+    names = ("c", "m", "extras", "bits", "clip", "ranges", "weighting", "w_max")
     out = {name: asked[name] for name in names}
-    out["clip"], out["range"] = asked["clip"].hex(), asked["range"].hex()
+    out["clip"] = asked["clip"].hex()
+    out["ranges"] = [[count, r.hex()] for count, r in asked["ranges"]]
     return {"n": len(asked["members"]), **out}
 
 
@@ -52,8 +55,10 @@ def _parameters() -> Iterator[Body]:
     asked += [manifest(256, 3, bits=24), manifest(30, 3, m=10_000, bits=20)]
     wide = [["a", 0, 0], ["b", -(2**58), 2**58], ["c", 0, 2**17], ["d", -5, 2**16]]
     asked.append(manifest(10, 3, extras=wide, weighting="weighted", w_max=2**31))
-    asked.append(manifest(10, 3, range=real(0.1), clip=real(3.7), m=2**40))
-    asked.append(manifest(10, 3, range=real(0.3), clip=real(0.3), m=49))
+    wide_range = {"clip": real(3.7), "m": 2**40, "ranges": [[2**40, real(0.1)]]}
+    asked += [manifest(10, 3, **wide_range), manifest(10, 3, clip=real(0.3), m=49)]
+    three = [[2**39, real(1.0)], [1, real(0.001)], [2**39 - 1, real(8.0)]]
+    asked.append(manifest(10, 3, m=2**40, ranges=three))
     for one in asked:
         yield {"given": _given(one), "derived": derived_json(parameters_of(one))}
 
@@ -71,20 +76,22 @@ def _contributions() -> Iterator[Body]:
     plain = [0.0, 1.0, -1.0, 0.5, -0.5, 1 / 3, -1 / 3, 7.999, 1e-9, -1e-9, 2.5e-5]
     declared = [["cases", 0, 100_000], ["offset", -(2**40), 2**40]]
     extras = {"cases": 99_999, "offset": -123_456_789_012}
+    half, heavy = {"ranges": [[5, real(0.5)]]}, {"weighting": "weighted", "w_max": 7}
+    three = [[2, real(0.5)], [6, real(1 / 3)], [3, real(8.0)]]
     cases: list[tuple[str, list[float], int, dict[str, int], Body]] = [
         ("nothing is clipped", plain, 1, {}, {}),
         ("clipped from 10 to 8", [6.0, 8.0, 0.0], 1, {}, {}),
         ("clipped, three quarters", [-24.0, 32.0], 1, {}, {"clip": real(30.0)}),
-        ("saturates", [0.75, -0.75, 2.0, -3.0, 0.1], 1, {}, {"range": real(0.5)}),
-        ("weighted", plain, 3, {}, {"weighting": "weighted", "w_max": 7}),
+        ("saturates", [0.75, -0.75, 2.0, -3.0, 0.1], 1, {}, half),
+        ("three ranges", plain, 1, {}, {"ranges": three}),
+        ("three ranges, weighted", plain, 3, {}, {"ranges": three, **heavy}),
+        ("weighted", plain, 3, {}, heavy),
         ("extras", plain, 1, extras, {"extras": declared}),
         ("24 bits", plain, 1, {}, {"bits": 24}),
         ("8 bits", plain, 1, {}, {"bits": 8}),
         ("zero", [0.0] * 5, 1, {}, {}),
     ]
     for place, (about, update, weight, given, changes) in enumerate(cases):
-        if "range" not in changes:
-            changes["range"] = changes.get("clip", real(8.0))
         asked = manifest(4, 1, m=len(update), **changes)
         key = some(f"rounding {place}")
         made = contribution(update, weight, given, key, parameters_of(asked))

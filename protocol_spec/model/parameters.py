@@ -16,7 +16,10 @@ from protocol_spec.model.refusal import require
 
 @dataclass(frozen=True)
 class Parameters:
-    """What section 2.2 derives; `extras` are all extra coordinates, in order."""
+    """What section 2.2 derives; `extras` are all extra coordinates, in order.
+
+    `scales` has the scale of each range, with the count of its coordinates.
+    """
 
     n: int
     c: int
@@ -26,7 +29,7 @@ class Parameters:
     d: int
     m: int
     x_max: int
-    scale: float
+    scales: tuple[tuple[int, float], ...]
     delta_int: int
     clip: float
     w: int
@@ -54,20 +57,21 @@ def quorum(n: int, c: int) -> int:
 
 
 def parameters_of(manifest: Body) -> Parameters:
-    """Check rules 2.2-1 to 2.2-9 and derive the rest."""
+    """Check rules 2.2-1 to 2.2-10 and derive the rest."""
     _check_sizes(manifest)
     _check_extras(manifest["extras"])
     _check_kinds(manifest)
     _check_noise(manifest["dp"])
     n, c, m = len(manifest["members"]), manifest["c"], manifest["m"]
-    clip, reach = from_real(manifest["clip"]), from_real(manifest["range"])
+    clip = from_real(manifest["clip"])
     x_max = 2 ** (manifest["bits"] - 1) - 1
-    scale = x_max / reach
+    scales = tuple((count, x_max / r) for count, r in ranges_of(manifest))
     w = _width(n * x_max)
     limb_bits = _limb_bits(n, prime(w))
     extras = all_extras(manifest)
     limbs = tuple(_limbs(high - low, limb_bits) for _, low, high in extras)
-    delta_int = _norm_bound(Fraction(scale) * Fraction(clip), m)
+    largest = max(scale for _, scale in scales)
+    delta_int = _norm_bound(Fraction(largest) * Fraction(clip), m)
     _check_reach(n, extras)
     _check_variance(manifest["dp"], delta_int, extras)
     least = max(quorum(n, c), 3, c + 2)
@@ -80,7 +84,7 @@ def parameters_of(manifest: Body) -> Parameters:
         d=n - least,
         m=m,
         x_max=x_max,
-        scale=scale,
+        scales=scales,
         delta_int=delta_int,
         clip=clip,
         w=w,
@@ -95,12 +99,17 @@ def parameters_of(manifest: Body) -> Parameters:
     )
 
 
+def ranges_of(manifest: Body) -> list[tuple[int, float]]:
+    """(count, r) of each entry of `ranges`."""
+    return [(count, from_real(r)) for count, r in manifest["ranges"]]
+
+
 def all_extras(manifest: Body) -> tuple[tuple[str, int, int], ...]:
     """The declared extras, then `weight`, then `saturated`."""
     extras = [(name, low, high) for name, low, high in manifest["extras"]]
     if manifest["weighting"] == "weighted":
         extras.append(("weight", 0, manifest["w_max"]))
-    narrow = from_real(manifest["range"]) < from_real(manifest["clip"])
+    narrow = min(r for _, r in ranges_of(manifest)) < from_real(manifest["clip"])
     if narrow and manifest["dp"] is None:
         extras.append(("saturated", 0, manifest["m"]))
     return tuple(extras)
@@ -126,14 +135,20 @@ def _limbs(span: int, limb_bits: int) -> int:
 
 
 def _check_sizes(manifest: Body) -> None:
-    """Rules 2.2-1, 2.2-2, 2.2-3."""
+    """Rules 2.2-1, 2.2-2, 2.2-10, 2.2-3."""
     n, c, m = len(manifest["members"]), manifest["c"], manifest["m"]
     require("2.2-1", n >= 3 and c >= 0 and n > 3 * c, f"n = {n}, c = {c}")
     sized = 1 <= m <= 2**40 and 12 <= manifest["chunk_log2"] <= 20
     require("2.2-2", sized, f"m = {m} or chunk_log2 = {manifest['chunk_log2']}")
-    clip, reach = from_real(manifest["clip"]), from_real(manifest["range"])
-    scaled = 8 <= manifest["bits"] <= 24 and 0 < reach <= clip
-    require("2.2-3", scaled, f"bits {manifest['bits']}, C = {clip}, r = {reach}")
+    counts = [count for count, _ in manifest["ranges"]]
+    parted = 1 <= len(counts) <= 1024 and min(counts) >= 1 and sum(counts) == m
+    require("2.2-10", parted, f"{len(counts)} ranges of {sum(counts)} coordinates")
+    clip, ranges = from_real(manifest["clip"]), [r for _, r in ranges_of(manifest)]
+    ordered = min(ranges) > 0 and max(ranges) <= clip
+    ends = (clip, min(ranges), max(ranges), clip / min(ranges)) if ordered else ()
+    held = ordered and all(2.0**-900 <= value <= 2.0**900 for value in ends)
+    scaled = 8 <= manifest["bits"] <= 24 and held
+    require("2.2-3", scaled, f"bits {manifest['bits']}, C = {clip}, ranges {ranges}")
 
 
 def _check_extras(extras: list[list[Any]]) -> None:

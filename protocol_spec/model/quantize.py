@@ -36,7 +36,7 @@ def contribution(
     norm = math.sqrt(math.fsum(g * g for g in update))
     held = params.clip * (1 - 2.0**-44)
     f = weight / params.w_max * (1.0 if norm <= held else held / norm)
-    scaled = [params.scale * f * g for g in update]
+    scaled = [s * f * g for s, g in zip(scales(params), update, strict=True)]
     saturated = sum(abs(v) > params.x_max for v in scaled)
     kept = [max(-params.x_max, min(params.x_max, v)) for v in scaled]
     x_u = [round_at(v, word(key, ROUND, i)) for i, v in enumerate(kept)]
@@ -44,6 +44,11 @@ def contribution(
     for (name, low, _), count in zip(params.extras, params.limbs, strict=True):
         x_u += limbs(given[name] - low, count, params.limb_bits)
     return Contribution(x_u, saturated)
+
+
+def scales(params: Parameters) -> list[float]:
+    """The scale s_i of each coordinate."""
+    return [scale for count, scale in params.scales for _ in range(count)]
 
 
 def round_at(v: float, drawn: int) -> int:
@@ -81,6 +86,7 @@ def mean(
 ) -> list[float]:
     """The mean over U3 (spec 5)."""
     if params.weighting == "uniform":
-        return [x / (params.scale * silos) for x in total[: params.m]]
+        return [x / (s * silos) for x, s in zip(total, scales(params), strict=False)]
     weight = dict(sums)["weight"]
-    return [x * params.w_max / (params.scale * weight) for x in total[: params.m]]
+    pairs = zip(total, scales(params), strict=False)
+    return [x * params.w_max / (s * weight) for x, s in pairs]

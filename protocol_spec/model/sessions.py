@@ -16,13 +16,20 @@ COHORTS = ((4, 1), (6, 1), (10, 1), (10, 3))
 WEIGHTED: Body = {
     "weighting": "weighted",
     "w_max": 100,
-    "range": real(0.75),
+    "ranges": [[40, real(0.75)]],
     "extras": [["cases", 0, 100_000], ["offset", -(2**40), 2**40]],
+}
+
+RANGED: Body = {
+    "weighting": "weighted",
+    "w_max": 31,
+    "bits": 12,
+    "ranges": [[7, real(0.5)], [1, real(8.0)], [32, real(1.0)]],
 }
 
 NOISY: Body = {
     "dp": ["discrete-gaussian", real(0.75), "replace-one", real(1e-5)],
-    "range": real(0.75),
+    "ranges": [[40, real(0.75)]],
     "extras": [["cases", 0, 1000]],
 }
 
@@ -52,7 +59,7 @@ def special_sessions() -> Iterator[tuple[str, Body]]:
     cohort = Cohort("session_weighted", 4, 1, changes=WEIGHTED).run()
     about = "weighted, two extras, r < C, so that coordinates saturate"
     yield "session_weighted", session_json(cohort, about)
-    long = {"m": 4200, "clip": real(128.0), "range": real(128.0)}
+    long = {"m": 4200, "clip": real(128.0), "ranges": [[4200, real(128.0)]]}
     silent = {"h03": "masked_input"}
     cohort = Cohort("session_two_chunks", 4, 1, changes=long, silent=silent).run()
     yield "session_two_chunks", session_json(cohort, "two chunks, one member lost")
@@ -62,6 +69,8 @@ def special_sessions() -> Iterator[tuple[str, Body]]:
     cohort = Cohort("session_repeats", 4, 1, repeat=True).run()
     about = "every message comes twice; the second changes nothing"
     yield "session_repeats", session_json(cohort, about)
+    cohort = Cohort("session_ranges", 4, 1, changes=RANGED).run()
+    yield "session_ranges", session_json(cohort, "three ranges, weighted")
     cohort = Cohort("session_noise", 4, 1, changes=NOISY).run()
     yield "session_noise", session_json(cohort, "noise, announced and recorded")
     yield from _complaints()

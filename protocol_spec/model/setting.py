@@ -55,7 +55,7 @@ def base_manifest(roster: Roster, members: list[list[Any]], c: int) -> Body:
         "extras": [],
         "bits": 16,
         "clip": real(8.0),
-        "range": real(8.0),
+        "ranges": [[40, real(8.0)]],
         "weighting": "uniform",
         "w_max": 1,
         "rotation": None,

@@ -13,8 +13,8 @@ from secagg import events, pipeline
 from secagg.messages import Manifest, Result
 from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
-from secagg.quantize import ErrorBound
 from secagg.released import ReleasedVector
+from secagg.scale import ErrorBound
 
 SILENT = "silent until the deadline"
 
@@ -182,10 +182,8 @@ def error_of(result: Result, params: Parameters) -> ErrorBound:
     A weighted mean has the bound of a uniform one, stretched by w_max |U3| / W.
     """
     count = len(result.u3)
-    bound = params.scale.error_bound(count)
     divisor = pipeline.divisor(params, u3_count=count, extras=dict(result.extras))
-    stretch = count / divisor
-    return ErrorBound(bound.worst * stretch, bound.deviation * stretch)
+    return params.scale.error_bound(count).stretched(count / divisor)
 
 
 def losses(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from secagg.names import PeerId
+from secagg.names import PeerId, RangeRuns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Manifest:
     extras: tuple[Extra, ...]
     bits: int
     clip: float
-    range: float
+    ranges: RangeRuns
     weighting: str
     max_weight: int
     rotation: bytes | None

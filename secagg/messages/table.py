@@ -137,7 +137,7 @@ def _from_u(transcript: Transcript, base: int, per_member: int = 0) -> Header:
 
 
 HEADERS: dict[type[Message], Header] = {
-    Manifest: _from_s(Transcript.SID, 8192, 128),
+    Manifest: _from_s(Transcript.SID, 32_768, 128),
     AdvertiseKeys: _from_u(Transcript.SID, 192),
     KeyList: _from_s(Transcript.SID, 16, 272),
     Coin: _from_u(Transcript.H1, 64),
@@ -162,7 +162,7 @@ HEADERS: dict[type[Message], Header] = {
     Missed: _from_s_to_one(Transcript.CONNECTION, 1024),
     Fetch: _from_u(Transcript.CONNECTION, 64),
     Catchup: _from_u(Transcript.CONNECTION, 128),
-    History: _from_s_to_one(Transcript.CONNECTION, 6 << 20, 64 << 10),
+    History: _from_s_to_one(Transcript.CONNECTION, 8 << 20, 64 << 10),
 }
 """Per type, as in the spec's table; the name on the wire is the class's name."""
 

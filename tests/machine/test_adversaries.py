@@ -386,7 +386,7 @@ def test_another_manifest_for_one_client_is_refused_by_it_alone(rule, other) -> 
     assert_exact(world, silos(1, 3, 4))
 
 
-@pytest.mark.parametrize("other", [{"bits": 12}, {"clip": 2.0, "range": 2.0}])
+@pytest.mark.parametrize("other", [{"bits": 12}, {"clip": 2.0, "ranges": ((3, 2.0),)}])
 def test_a_client_shown_other_parameters_is_in_a_session_of_its_own(other) -> None:
     """Its sid differs, and with it every key, mask and signature."""
     world = scene()

@@ -11,7 +11,7 @@ from secagg import RoundOutcome, errors
 from secagg.drivers.outcome import Attempt, Loss, Traffic
 from secagg.messages import CheckVerdict, Result
 from secagg.names import PeerId, SessionId
-from secagg.quantize import ErrorBound
+from secagg.scale import ErrorBound
 
 BASEL, BERN, CHUR, ZUG, GENEVA = map(PeerId, ("basel", "bern", "chur", "zug", "geneva"))
 HOSPITALS = (BASEL, BERN, CHUR, GENEVA, ZUG)
@@ -43,7 +43,7 @@ OUTCOME = RoundOutcome(
     },
     lost={ZUG: Loss(round="share_keys", reason="silent until the deadline")},
     late=(),
-    error=ErrorBound(0.5, 0.1),
+    error=ErrorBound(0.5, 0.1, 1.5, (0.5,)),
     durations={"share_keys": 1.23456},
     traffic={BASEL: Traffic(up=5, down=6)},
     attempts=(

@@ -191,15 +191,19 @@ def test_the_made_up_words_take_every_lane():
 )
 def test_x_u_is_within_one_of_the_exact_value_and_within_the_bounds(case):
     asked = case["given"]
-    clip, reach = (
-        encoding.from_real(bytes.fromhex(asked[k])) for k in ("clip", "range")
-    )
+    clip = encoding.from_real(bytes.fromhex(asked["clip"]))
     x_max = 2 ** (asked["bits"] - 1) - 1
+    ranges = [
+        encoding.from_real(bytes.fromhex(r))
+        for count, r in asked["ranges"]
+        for _ in range(count)
+    ]
     update = [encoding.from_real(bytes.fromhex(text)) for text in case["update"]]
     norm = sum(g * g for g in update) ** 0.5
-    factor = x_max / reach * case["weight"] / asked["w_max"]
+    factor = x_max * case["weight"] / asked["w_max"]
     factor *= min(1, clip / norm) if norm else 1
-    exact = [max(-x_max, min(x_max, factor * g)) for g in update]
+    pairs = zip(update, ranges, strict=True)
+    exact = [max(-x_max, min(x_max, factor / r * g)) for g, r in pairs]
     found = case["x_u"][: asked["m"]]
     assert all(abs(x - v) < 1 for x, v in zip(found, exact, strict=True))
     assert all(abs(x) <= x_max for x in found)

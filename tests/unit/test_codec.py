@@ -107,7 +107,8 @@ def longest(n):
     noise = ["discrete-gaussian", f64(1.1), "9" * 77, "9" * 77]
     detail = "d" * 512
     manifest = [LONG_ID, 1 << 31, 3, LONG_ID, blob(1), many(n, [LONG_ID, blob(2)])]
-    manifest += [n, 1 << 40, many(64, extra), 24, f64(1.5), f64(1.5), "weighted"]
+    ranges = many(1024, [1 << 40, f64(1.5)])
+    manifest += [n, 1 << 40, many(64, extra), 24, f64(1.5), ranges, "weighted"]
     manifest += [1 << 31, None, "complete", 1 << 31, "chacha20", 20, dp]
     manifest += [blob(1), blob(2), [86_400_000] * 7]
     sums = many(66, ["e" * 32, -(1 << 63)])
@@ -187,7 +188,10 @@ BAD: list[tuple[type[msg.Message], tuple[int, ...], Sequence[Any]]] = [
     (msg.Manifest, (8, 0, 2), [-(1 << 62) - 1, (1 << 62) + 1]),
     (msg.Manifest, (9,), [-1, (1 << 31) + 1]),
     (msg.Manifest, (10,), REAL),
-    (msg.Manifest, (11,), REAL),
+    (msg.Manifest, (11,), [*LIST, many(2049, [1, f64(1)])]),
+    (msg.Manifest, (11, 0), [*LIST, [], [1], [1, f64(1), 1]]),
+    (msg.Manifest, (11, 0, 0), WIDE),
+    (msg.Manifest, (11, 0, 1), REAL),
     (msg.Manifest, (12,), NAME),
     (msg.Manifest, (13,), WIDE),
     (msg.Manifest, (14,), [blob(1, 31), 1, "r"]),

@@ -1,4 +1,4 @@
-"""secagg.params: what follows from n, c and the vector; ranges 2.2-1 to 2.2-9."""
+"""secagg.params: what follows from n, c and the vector; rules 2.2-1 to 2.2-10."""
 
 import math
 from dataclasses import replace
@@ -87,6 +87,8 @@ RANGES = [
         {"clip": 2.0**500, "range": 2.0**-401},
         {"clip": 2.0**500, "range": 2.0**-400},
     ),
+    ("2.2-3", {"ranges": ((9, 1.0), (1, 1.5))}, {"ranges": ((9, 1.0), (1, 0.5))}),
+    ("2.2-3", {"ranges": ((9, 1.0), (1, math.nan))}, {}),
     ("2.2-6", {"weighting": "median"}, {}),
     ("2.2-6", {"weighting": "uniform", "max_weight": 2}, {}),
     ("2.2-6", {"weighting": "uniform", "max_weight": 0}, {}),
@@ -119,6 +121,15 @@ RANGES = [
     ("2.2-9", {"durations": (1,) * 8}, {"durations": (86_400_000,) * 7}),
     ("2.2-9", {"durations": (1, 1, 1, 0, 1, 1, 1)}, {}),
     ("2.2-9", {"durations": (1, 1, 1, 86_400_001, 1, 1, 1)}, {}),
+    ("2.2-10", {"ranges": ()}, {"ranges": ((10, 1.0),)}),
+    ("2.2-10", {"ranges": ((9, 1.0),)}, {"ranges": ((9, 1.0), (1, 1.0))}),
+    ("2.2-10", {"ranges": ((10, 1.0), (0, 1.0))}, {}),
+    ("2.2-10", {"ranges": ((11, 1.0), (-1, 1.0))}, {}),
+    (
+        "2.2-10",
+        {"length": 1025, "ranges": ((1, 1.0),) * 1025},
+        {"length": 1024, "ranges": ((1, 1.0),) * 1024},
+    ),
 ]
 
 

@@ -19,7 +19,7 @@ from secagg.privacy.ledger import (
     BudgetSpentError,
     MemoryLedgerStore,
 )
-from secagg.quantize import Scale
+from secagg.scale import Scale
 
 TASK = "heart"
 SID = SessionId(bytes(range(32)))
@@ -38,7 +38,7 @@ def parameters(dp=None, length=4, declared=(), max_weight=None, clip=1.0):
     return Parameters(
         members=tuple(PeerId(f"h{k}") for k in range(5)),
         c=1,
-        scale=Scale(bits=8, clip=clip, coordinate_range=1.0, length=length),
+        scale=Scale(bits=8, clip=clip, ranges=((length, 1.0),)),
         declared_extras=declared,
         weighting="uniform" if max_weight is None else "weighted",
         max_weight=max_weight or 1,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from secagg import errors, field, norm, quantize
 from secagg.crypto import prg
-from secagg.quantize import QuantizedUpdate, Scale
+from secagg.quantize import QuantizedUpdate
+from secagg.scale import Scale
 
 KEY = bytes(range(32))
 P = field.PRIMES[32]
@@ -20,7 +21,7 @@ UPDATES = st.lists(FLOATS, min_size=1, max_size=20)
 
 def scale_of(update, bits=16, clip=1.0, reach=None):
     reach = clip if reach is None else reach
-    return Scale(bits=bits, clip=clip, coordinate_range=reach, length=len(update))
+    return Scale.even(bits=bits, clip=clip, coordinate_range=reach, length=len(update))
 
 
 def quantized(update, scale, weight=1.0, key=KEY):
@@ -40,67 +41,6 @@ def away_from_zero(monkeypatch, signs):
         return worst[start:stop].copy()
 
     monkeypatch.setattr(prg, "words", words)
-
-
-# -- Scale
-
-
-def test_a_scale_derives_x_max_s_and_delta():
-    scale = Scale(bits=16, clip=2.0, coordinate_range=0.5, length=100)
-    assert scale.x_max == 32767
-    assert scale.s == 65534.0
-    assert scale.delta_int == 131068 + 10
-
-
-@pytest.mark.parametrize(
-    ("length", "expected"),
-    [(1, 128), (2, 129), (4, 129), (5, 130), (9, 130), (10, 131)],
-)
-def test_delta_is_the_exact_ceiling_around_perfect_squares(length, expected):
-    scale = Scale(bits=8, clip=1.0, coordinate_range=1.0, length=length)
-    assert scale.delta_int == expected
-
-
-@given(
-    bits=st.integers(8, 24),
-    clip=st.floats(1e-9, 1e9),
-    part=st.floats(0.001, 1),
-    length=st.integers(1, 2**40),
-)
-def test_delta_is_the_least_integer_above_the_true_value(bits, clip, part, length):
-    scale = Scale(bits=bits, clip=clip, coordinate_range=clip * part, length=length)
-    product = Fraction(scale.s) * Fraction(clip)
-    above, below = scale.delta_int - product, scale.delta_int - 1 - product
-    assert above >= 0
-    assert above**2 >= length
-    assert below < 0 or below**2 < length
-
-
-@pytest.mark.parametrize(
-    ("changed", "named"),
-    [
-        ({"bits": 7}, "bits = 7"),
-        ({"bits": 25}, "bits = 25"),
-        ({"clip": math.nan}, "clip = nan"),
-        ({"clip": math.inf}, "clip = inf"),
-        ({"coordinate_range": math.nan}, "coordinate_range = nan"),
-        ({"coordinate_range": 0.0}, "coordinate_range = 0.0"),
-        ({"coordinate_range": -1.0}, "coordinate_range = -1.0"),
-        ({"coordinate_range": 1.5}, "coordinate_range = 1.5"),
-        ({"coordinate_range": 1e-300}, "2\\^-900"),
-        ({"clip": 1e300}, "2\\^-900"),
-        ({"length": 0}, "length = 0"),
-    ],
-)
-def test_a_scale_refuses_a_value_outside_its_range_by_name(changed, named):
-    usual = {"bits": 16, "clip": 1.0, "coordinate_range": 1.0, "length": 5}
-    with pytest.raises(errors.ParameterError, match=named):
-        Scale(**(usual | changed))
-
-
-def test_a_scale_refuses_a_ratio_it_cannot_bound():
-    with pytest.raises(errors.ParameterError, match="ratio"):
-        Scale(bits=16, clip=2.0**600, coordinate_range=2.0**-600, length=5)
 
 
 # -- rounding
@@ -146,7 +86,7 @@ def test_rounding_equals_the_exact_rule(update, bits):
 def test_rounding_is_exact_at_the_edges(monkeypatch, v, word):
     monkeypatch.setattr(prg, "words", lambda *_: np.array([word], dtype=np.uint32))
     # s = 1 and nothing is clipped: the update is v itself.
-    scale = Scale(bits=8, clip=1e6, coordinate_range=127.0, length=1)
+    scale = Scale.even(bits=8, clip=1e6, coordinate_range=127.0, length=1)
     low = math.floor(Fraction(v))
     expected = low + (word < (Fraction(v) - low) * 2**32)
     assert integers(np.array([v]), scale).tolist() == [expected]
@@ -154,7 +94,7 @@ def test_rounding_is_exact_at_the_edges(monkeypatch, v, word):
 
 def test_rounding_is_unbiased():
     size = 1 << 18
-    scale = Scale(bits=8, clip=1e6, coordinate_range=127.0, length=size)
+    scale = Scale.even(bits=8, clip=1e6, coordinate_range=127.0, length=size)
     for seed, v in enumerate([0.3, -0.3, 17.95, -100.0001, 1e-3]):
         key = bytes([seed]) * 32
         error = float(integers(np.full(size, v), scale, key=key).mean()) - v
@@ -165,7 +105,7 @@ def test_rounding_is_unbiased():
 
 def test_integers_of_the_grid_stay_as_they_are():
     update = np.arange(-127, 128) / 127.0
-    scale = Scale(bits=8, clip=100.0, coordinate_range=1.0, length=255)
+    scale = Scale.even(bits=8, clip=100.0, coordinate_range=1.0, length=255)
     assert np.array_equal(integers(update, scale), np.rint(update * scale.s))
 
 
@@ -225,19 +165,11 @@ def test_the_error_is_below_the_stated_bound(update, clip, part, weight, bits):
         assert abs(int(x) - v) < worst
 
 
-def test_the_error_bound_is_one_step_and_shrinks_as_the_root_of_n():
-    scale = Scale(bits=16, clip=1.0, coordinate_range=0.5, length=9)
-    assert scale.error_bound(1).worst == (1 + 2**-20) / 65534
-    assert scale.error_bound(100).deviation == 1 / (2 * 65534 * 10)
-    with pytest.raises(errors.ParameterError, match="n = 0"):
-        scale.error_bound(0)
-
-
 def test_the_mean_of_many_clients_deviates_as_stated():
     update = np.linspace(-0.9, 0.9, 2000)
     scale = scale_of(update, bits=8, clip=100.0, reach=1.0)
     total = sum(integers(update, scale, key=bytes([k]) * 32) for k in range(50))
-    error = quantize.dequantize(total, scale.s, 50) - update
+    error = quantize.dequantize(total, scale, 50) - update
     assert np.abs(error).max() < scale.error_bound(50).worst
     assert error.std() < scale.error_bound(50).deviation
 
@@ -346,7 +278,7 @@ def test_what_is_not_finite_is_refused_with_its_name_and_index(bad, dtype, index
     ids=["empty", "short", "2d", "int", "longdouble", "overflow"],
 )
 def test_an_unusable_update_is_refused_by_name(update, words):
-    scale = Scale(bits=16, clip=1.0, coordinate_range=1.0, length=5)
+    scale = Scale.even(bits=16, clip=1.0, coordinate_range=1.0, length=5)
     with pytest.raises(errors.InputError, match=words):
         QuantizedUpdate(update, scale, rounding_key=KEY, name="fc.bias")
 
@@ -400,15 +332,98 @@ def test_the_bounds_hold_at_the_ends_of_the_floats(monkeypatch, clip, peak):
 
 def test_dequantize_divides_by_the_scale_and_the_divisor():
     total = np.array([-6, 0, 9, 2**52 + 1])
-    found = quantize.dequantize(total, 1.5, 2.0)
+    scale = Scale.even(bits=8, clip=127.0, coordinate_range=127 / 1.5, length=4)
+    found = quantize.dequantize(total, scale, 2.0)
     assert found.dtype == np.float64
     assert found.tolist() == [-2.0, 0.0, 3.0, (2**52 + 1) / 3]
 
 
-@pytest.mark.parametrize(
-    ("s", "divisor"),
-    [(0.0, 1.0), (1.0, 0.0), (1.0, -2.0), (math.nan, 1), (1, math.inf)],
-)
-def test_dequantize_refuses_a_scale_or_divisor_that_is_not_positive(s, divisor):
+@pytest.mark.parametrize("divisor", [0.0, -2.0, math.nan, math.inf])
+def test_dequantize_refuses_a_divisor_that_is_not_positive_and_finite(divisor):
     with pytest.raises(errors.ParameterError, match="positive"):
-        quantize.dequantize(np.array([1]), s, divisor)
+        quantize.dequantize(np.array([1]), scale_of([1.0]), divisor)
+
+
+# -- ranges
+
+
+def ranged(*ranges, bits=16, clip=100.0):
+    return Scale(bits=bits, clip=clip, ranges=ranges)
+
+
+def test_every_coordinate_is_scaled_by_its_own_range():
+    update = np.array([1.0, -1.0, 1.0, -1.0, 1.0])
+    x = integers(update, ranged((2, 127.0), (1, 12.7), (2, 1.0), bits=8, clip=127.0))
+    assert x.tolist() == [1, -1, 10, -127, 127]
+
+
+def test_every_coordinate_saturates_at_its_own_range():
+    update = np.array([2.0, 2.0, -2.0, 2.0])
+    made = quantized(update, ranged((1, 4.0), (2, 1.0), (1, 2.0)))
+    assert made.saturated() == 2
+    x = field.centre(made.chunk(0, 4, P), P)
+    assert x[1:].tolist() == [32767, -32767, 32767]
+    assert abs(int(x[0]) - 16383.5) < 1
+
+
+def test_ranges_of_one_width_are_one_range():
+    update = np.sin(np.arange(1000)) / 9
+    many = ranged(*[(250, 0.25)] * 4)
+    one = Scale.even(bits=16, clip=100.0, coordinate_range=0.25, length=1000)
+    assert np.array_equal(integers(update, many), integers(update, one))
+    assert quantized(update, many).saturated() == quantized(update, one).saturated()
+
+
+@given(data=st.data())
+def test_a_window_across_ranges_is_the_slice_of_the_whole(data):
+    counts = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=8))
+    radii = st.floats(0.01, 1.0)
+    scale = ranged(*[(count, data.draw(radii)) for count in counts], bits=24)
+    update = np.cos(np.arange(scale.length))
+    made = quantized(update, scale)
+    whole = made.chunk(0, scale.length, P)
+    low = data.draw(st.integers(0, scale.length))
+    high = data.draw(st.integers(low, scale.length))
+    assert np.array_equal(made.chunk(low, high, P), whole[low:high])
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.integers(1, 5), st.floats(0.01, 1.0)), min_size=1, max_size=6
+    ),
+    clip=st.floats(1.0, 1e3),
+    bits=st.integers(8, 24),
+    weight=st.floats(1e-9, 1),
+    magnitude=st.floats(1e-3, 1e6),
+)
+def test_no_word_can_break_the_bounds_of_ranges(runs, clip, bits, weight, magnitude):
+    scale = ranged(*runs, bits=bits, clip=clip)
+    update = magnitude * np.cos(np.arange(scale.length))
+    with pytest.MonkeyPatch.context() as patch:
+        away_from_zero(patch, update)
+        x = integers(update, scale, weight)
+    assert np.abs(x).max() <= scale.x_max
+    assert field.squared_norm(x) <= scale.delta_int**2
+
+
+@given(
+    runs=st.lists(
+        st.tuples(st.integers(1, 5), st.floats(0.01, 1.0)), min_size=1, max_size=6
+    ),
+    bits=st.integers(8, 24),
+    n=st.integers(1, 4),
+)
+def test_the_error_of_a_mean_is_below_the_bound_of_each_range(runs, bits, n):
+    scale = ranged(*runs, bits=bits)
+    draw = np.random.default_rng(n)
+    updates = draw.uniform(-2, 2, (n, scale.length))
+    keys = [bytes([k]) * 32 for k in range(n)]
+    total = sum(integers(g, scale, key=k) for g, k in zip(updates, keys, strict=True))
+    radii = np.repeat([r for _, r in runs], [count for count, _ in runs])
+    exact = np.clip(updates, -radii, radii).mean(axis=0)
+    error = np.abs(quantize.dequantize(total, scale, n) - exact)
+    bound = scale.error_bound(n)
+    each = np.repeat(bound.by_range, [count for count, _ in runs])
+    assert (error < each).all()
+    assert error.max() < bound.worst
+    assert np.linalg.norm(error) < bound.norm

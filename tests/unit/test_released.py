@@ -12,6 +12,7 @@ from secagg import errors
 from secagg.messages import BlobRef
 from secagg.names import VectorSum
 from secagg.released import PART, ReleasedVector, encoded, reference, width_of
+from secagg.scale import Scale
 
 SUMS = hnp.arrays(
     np.int64, st.integers(1, 9), elements=st.integers(-(2**63), 2**63 - 1)
@@ -80,11 +81,10 @@ def test_a_slice_is_that_window_of_the_mean() -> None:
     read = ReleasedVector(
         lambda offset, size: data[offset : offset + size],
         said,
-        length=len(total),
-        s=8.0,
+        scale=Scale(bits=8, clip=127.0, ranges=((PART, 127 / 8), (PART + 3, 127.0))),
         divisor=5,
     )
-    mean = total / 40
+    mean = np.concatenate([total[:PART] / 40, total[PART:] / 5])
     assert len(read) == len(total)
     assert np.array_equal(read.mean(), mean)
     assert np.array_equal(read[PART - 1 : PART + 2], mean[PART - 1 : PART + 2])
@@ -100,8 +100,9 @@ def test_beyond_4_gib_the_bytes_of_a_window_are_at_their_offset() -> None:
         return bytes(size)
 
     length = 1 << 40
+    scale = Scale(bits=8, clip=1.0, ranges=((length, 1.0),))
     said = BlobRef(hash=b"", size=8 * length, width=8)
-    vector = ReleasedVector(read, said, length=length, s=1.0, divisor=1)
+    vector = ReleasedVector(read, said, scale=scale, divisor=1)
     vector.integers(length - 2, length)
     vector.integers((1 << 32) + 1, (1 << 32) + 4)
     assert asked == [(8 * length - 16, 16), (8 * (1 << 32) + 8, 24)]

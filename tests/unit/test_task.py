@@ -68,7 +68,19 @@ def test_the_members_are_those_ready_sorted_with_their_nonces() -> None:
 
 @pytest.mark.parametrize(("given", "said"), [(None, 2.0), (0.25, 0.25)])
 def test_without_a_range_of_its_own_nothing_saturates(given, said) -> None:
-    assert manifest(replace(TASK, coordinate_range=given)).range == said
+    assert manifest(replace(TASK, coordinate_range=given)).ranges == ((8, said),)
+
+
+def test_ranges_of_their_own_go_into_the_manifest() -> None:
+    ranges = ((5, 0.5), (3, 2.0))
+    assert manifest(replace(TASK, ranges=ranges)).ranges == ranges
+
+
+def test_ranges_of_another_length_or_beside_one_range_are_refused() -> None:
+    with pytest.raises(errors.ParameterError, match="7 coordinates, the update has 8"):
+        replace(TASK, ranges=((5, 0.5), (2, 2.0)))
+    with pytest.raises(errors.ParameterError, match="give one of them"):
+        replace(TASK, ranges=((8, 0.5),), coordinate_range=1.0)
 
 
 def test_a_task_with_the_defaults_is_within_all_ranges() -> None:

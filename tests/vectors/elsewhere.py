@@ -59,7 +59,7 @@ def manifest_of(given: File) -> Manifest:
         extras=extras,
         bits=given["bits"],
         clip=real(given["clip"]),
-        range=real(given["range"]),
+        ranges=tuple((count, real(r)) for count, r in given["ranges"]),
         weighting=given["weighting"],
         max_weight=given["w_max"],
     )

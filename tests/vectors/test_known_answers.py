@@ -14,6 +14,7 @@ from secagg.messages import BlobRef
 from secagg.names import PeerId, SessionId
 from secagg.params import SATURATED, WEIGHT
 from secagg.released import ReleasedVector, encoded, reference
+from secagg.scale import Scale
 from tests.invariants import lp
 from tests.vectors import elsewhere
 from tests.vectors.files import content, derived_of, names, roster_of, unhex
@@ -267,12 +268,12 @@ def test_a_quantized_update(case) -> None:
 
 @pytest.mark.parametrize("case", cases("rounding"))
 def test_a_coordinate_rounded_by_a_word(case) -> None:
-    scale = quantize.Scale(bits=24, clip=1.0, coordinate_range=1.0, length=1)
+    scale = Scale(bits=24, clip=1.0, ranges=((1, 1.0),))
     one = quantize.QuantizedUpdate(np.zeros(1), scale, rounding_key=bytes(32))
     v, word = elsewhere.real(case["v"]), np.array([case["word"]], dtype=np.uint32)
     p = field.prime(32)
     with (
-        mock.patch.object(one, "_gain", 2.0**32),
+        mock.patch.object(one, "_gains", (2.0**32,)),
         mock.patch.object(one, "_update", np.array([v])),
         mock.patch.object(prg, "words", return_value=word),
     ):

@@ -165,7 +165,7 @@ def test_the_released_vector_extras_and_mean_are_those_of_the_file(name) -> None
     if "mean" in opened:
         by_name = {one.extra.name: one.total for one in noised.extras}
         divisor = pipeline.divisor(params, u3_count=noised.u3_count, extras=by_name)
-        mean = quantize.dequantize(noised.vector, params.scale.s, divisor)
+        mean = quantize.dequantize(noised.vector, params.scale, divisor)
         assert mean.tolist() == pytest.approx(opened["mean"], rel=1e-12)
 
 

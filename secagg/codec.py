@@ -9,6 +9,7 @@ not canonical is accepted.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from secagg.shapes import (
     Rows,
     Shape,
     Word,
+    columns_of,
     need,
     record,
 )
@@ -39,12 +41,20 @@ MAX_DETAIL = 512
 
 
 @dataclass(frozen=True, slots=True)
-class SignedKeysShape:
+class SignedKeysShape(Shape):
     """[u, c_pk, s_pk, B_u, C_u, signature]: an advert, flat (spec 3.7)."""
 
     def pack(self, value: msg.SignedKeys) -> list[Any]:
         """Flatten the advert."""
         return [value.peer, *_ADVERT.pack(value.keys), value.signature]
+
+    def pack_all(self, values: Sequence[msg.SignedKeys]) -> Sequence[list[Any]]:
+        """Flatten the adverts."""
+        adverts = _ADVERT.pack_all([value.keys for value in values])
+        return [
+            [value.peer, *advert, value.signature]
+            for value, advert in zip(values, adverts, strict=True)
+        ]
 
     def unpack(self, raw: Any) -> msg.SignedKeys:
         """Check and rebuild the advert."""
@@ -55,9 +65,25 @@ class SignedKeysShape:
             signature=SIGNATURE.unpack(raw[5]),
         )
 
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[msg.SignedKeys]:
+        """Check and rebuild the adverts, column by column."""
+        columns = columns_of(raws, 6)
+        if columns is None:
+            return Shape.unpack_all(self, raws)
+        peers, signatures = (
+            PEER.unpack_all(columns[0]),
+            SIGNATURE.unpack_all(columns[5]),
+        )
+        adverts = _ADVERT.unpack_all([*zip(*columns[1:5], strict=True)])
+        rows = zip(peers, adverts, signatures, strict=True)
+        return [
+            msg.SignedKeys(peer=PeerId(peer), keys=keys, signature=signature)
+            for peer, keys, signature in rows
+        ]
+
 
 @dataclass(frozen=True, slots=True)
-class ResultShape:
+class ResultShape(Shape):
     """Result with its vector's three fields in place (spec 4.8)."""
 
     def pack(self, value: msg.Result) -> list[Any]:

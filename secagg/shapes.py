@@ -2,27 +2,46 @@
 
 Each knows how to pack a typed value into canonical msgpack's types and how to check and
 unpack what came. `secagg.codec` composes them into the table of all messages.
+
+The lists of a session have an entry a member, and the aggregator reads a list from
+every member: a million entries at a thousand. So a shape also takes all values of a
+field at once, a column of the list, and checks them in loops that the interpreter runs
+in C; where something is wrong, one by one, to say what.
 """
 
 from __future__ import annotations
 
+import abc
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from secagg import errors
 from secagg.crypto import canonical
 
 
-class Shape(Protocol):
+class Shape(abc.ABC):
     """What a field may be on the wire."""
 
+    __slots__ = ()
+
+    @abc.abstractmethod
     def pack(self, value: Any) -> Any:
         """Turn a typed value into canonical msgpack's types."""
 
+    @abc.abstractmethod
     def unpack(self, raw: Any) -> Any:
         """Turn decoded msgpack into the typed value; raises by rule 3.3-6."""
+
+    def pack_all(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Pack each of many."""
+        return [self.pack(value) for value in values]
+
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[Any]:
+        """Unpack each of many; raises by rule 3.3-6."""
+        return [self.unpack(raw) for raw in raws]
 
 
 def need(condition: bool, detail: str) -> None:
@@ -31,7 +50,7 @@ def need(condition: bool, detail: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Blob:
+class Blob(Shape):
     """A byte string of exactly `size`, or of at most `limit`."""
 
     size: int | None = None
@@ -50,9 +69,26 @@ class Blob:
             need(len(raw) == self.size, f"{len(raw)} bytes instead of {self.size}")
         return bytes(raw)
 
+    def pack_all(self, values: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the values as they are."""
+        return (
+            values
+            if set(map(type, values)) <= {bytes}
+            else Shape.pack_all(self, values)
+        )
+
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[bytes]:
+        """Check types and lengths."""
+        if set(map(type, raws)) <= {bytes}:
+            sizes = set(map(len, raws))
+            fit = max(sizes, default=0) <= self.limit
+            if sizes <= {self.size} or (self.size is None and fit):
+                return raws
+        return Shape.unpack_all(self, raws)
+
 
 @dataclass(frozen=True, slots=True)
-class Number:
+class Number(Shape):
     """An integer in [low, high]."""
 
     low: int
@@ -70,7 +106,7 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Shape):
     """A truth value, 0 or 1 on the wire."""
 
     def pack(self, value: bool) -> int:
@@ -83,7 +119,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Real:
+class Real(Shape):
     """A finite binary64 in 8 bytes (rule 3.3-5)."""
 
     def pack(self, value: float) -> bytes:
@@ -96,7 +132,7 @@ class Real:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Word(Shape):
     """ASCII text that matches `pattern`, at most `limit` long."""
 
     pattern: re.Pattern[str]
@@ -113,9 +149,23 @@ class Word:
         need(bool(matched), f"text of {len(raw)} characters is not allowed here")
         return str(raw)
 
+    def pack_all(self, values: Sequence[str]) -> Sequence[str]:
+        """Return the texts."""
+        return (
+            values if set(map(type, values)) <= {str} else Shape.pack_all(self, values)
+        )
+
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[str]:
+        """Check types, lengths and the pattern."""
+        if set(map(type, raws)) <= {str}:
+            fit = max(map(len, raws), default=0) <= self.limit
+            if fit and all(map(self.pattern.fullmatch, raws)):
+                return raws
+        return Shape.unpack_all(self, raws)
+
 
 @dataclass(frozen=True, slots=True)
-class Decimal:
+class Decimal(Shape):
     """An integer >= 0 of any size below 2^256, as decimal text."""
 
     def pack(self, value: int) -> str:
@@ -129,7 +179,7 @@ class Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class Maybe:
+class Maybe(Shape):
     """`shape`, or nil for None."""
 
     shape: Shape
@@ -142,9 +192,26 @@ class Maybe:
         """Return None for nil."""
         return None if raw is None else self.shape.unpack(raw)
 
+    def pack_all(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Return nil for each None."""
+        return _where_given(self.shape.pack_all, values)
+
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[Any]:
+        """Return None for each nil."""
+        return _where_given(self.shape.unpack_all, raws)
+
+
+def _where_given(
+    many: Callable[[Sequence[Any]], Sequence[Any]], values: Sequence[Any]
+) -> Sequence[Any]:
+    """Apply `many` to the values that are not None; leave the others in place."""
+    given = [value for value in values if value is not None]
+    done = iter(many(given))
+    return [None if value is None else next(done) for value in values]
+
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Shape):
     """A tuple of at most `limit` values of one shape."""
 
     shape: Shape
@@ -152,17 +219,17 @@ class Rows:
 
     def pack(self, value: Sequence[Any]) -> list[Any]:
         """Pack each."""
-        return [self.shape.pack(item) for item in value]
+        return list(self.shape.pack_all(value))
 
     def unpack(self, raw: Any) -> tuple[Any, ...]:
         """Check the count, unpack each."""
         need(isinstance(raw, list | tuple), "an array is expected")
         need(len(raw) <= self.limit, f"{len(raw)} entries exceed {self.limit}")
-        return tuple(self.shape.unpack(item) for item in raw)
+        return tuple(self.shape.unpack_all(raw))
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Record(Shape):
     """A fixed array of named fields, built into `make`."""
 
     make: Callable[..., Any]
@@ -180,9 +247,38 @@ class Record:
         pairs = zip(self.fields, raw, strict=True)
         return self.make(**{name: shape.unpack(item) for (name, shape), item in pairs})
 
+    def pack_all(self, values: Sequence[Any]) -> Sequence[list[Any]]:
+        """Pack column by column."""
+        columns = [
+            shape.pack_all([*map(operator.attrgetter(name), values)])
+            for name, shape in self.fields
+        ]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def unpack_all(self, raws: Sequence[Any]) -> Sequence[Any]:
+        """Check the counts, unpack column by column."""
+        columns = columns_of(raws, len(self.fields))
+        if columns is None:
+            return Shape.unpack_all(self, raws)
+        names = [name for name, _ in self.fields]
+        unpacked = (
+            shape.unpack_all(column)
+            for (_, shape), column in zip(self.fields, columns, strict=True)
+        )
+        rows = zip(*unpacked, strict=True)
+        return [self.make(**dict(zip(names, row, strict=True))) for row in rows]
+
+
+def columns_of(raws: Sequence[Any], count: int) -> list[tuple[Any, ...]] | None:
+    """Return the columns of arrays that have `count` fields each; None for others."""
+    arrays = set(map(type, raws)) <= {list, tuple}
+    if not raws or not arrays or set(map(len, raws)) != {count}:
+        return None
+    return list(zip(*raws, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Shape):
     """A plain tuple of two."""
 
     first: Shape

@@ -33,7 +33,7 @@ _LOW_ORDER: Final = frozenset(
 class KeyPair:
     """An X25519 key pair, kept with the raw secret that is shared out."""
 
-    __slots__ = ("_key", "public", "secret")
+    __slots__ = ("_agreed", "_key", "public", "secret")
 
     public: bytes
     """The public key, 32 bytes; compare this one, since the secret is clamped."""
@@ -52,6 +52,7 @@ class KeyPair:
                 f"an agreement secret has 32 bytes, not {len(secret)}"
             )
         self._key = x25519.X25519PrivateKey.from_private_bytes(secret)
+        self._agreed: dict[bytes, bytes] = {}
         self.secret = secret
         self.public = self._key.public_key().public_bytes_raw()
 
@@ -59,13 +60,19 @@ class KeyPair:
         """Show the public key alone."""
         return f"KeyPair(<redacted>, public={self.public.hex()})"
 
-    def exchange(self, peer: x25519.X25519PublicKey) -> bytes:
+    def exchange(self, pk: bytes) -> bytes:
         """Return the raw X25519 output; `shared_secret` is the checked form.
 
+        Two channels go over one agreement, so it is remembered, for as long as the pair
+        lives and no longer.
+
         Raises:
-            ValueError: the library refuses an output of zero.
+            ValueError: the library refuses an output of zero, or the key.
         """
-        return self._key.exchange(peer)
+        if pk not in self._agreed:
+            peer = x25519.X25519PublicKey.from_public_bytes(pk)
+            self._agreed[pk] = self._key.exchange(peer)
+        return self._agreed[pk]
 
 
 def check_public_key(pk: bytes) -> None:
@@ -103,9 +110,8 @@ def shared_secret(sk: KeyPair, pk: bytes) -> bytes:
     """
     if len(pk) != KEY_SIZE:
         raise errors.ParameterError(f"a public key has 32 bytes, not {len(pk)}")
-    peer = x25519.X25519PublicKey.from_public_bytes(pk)
     try:
-        output = sk.exchange(peer)
+        output = sk.exchange(pk)
     except ValueError:
         # OpenSSL's own refusal of zero.
         output = bytes(KEY_SIZE)

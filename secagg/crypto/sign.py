@@ -7,6 +7,7 @@ what a valid signature is. All inputs of the checks are public.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -21,6 +22,9 @@ SIGNATURE_SIZE: Final = 64
 _P: Final = 2**255 - 19
 _ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 _SIGN_BIT: Final = 1 << 255
+
+# As many as the largest session has members, 1 KB each.
+_KEYS: Final = 4096
 
 # The y of the eight points whose order divides 8, computed as l * B' for points B' of
 # the whole curve (l the group order): order 4; 1; 8 twice, both signs of x; and 2.
@@ -86,14 +90,28 @@ def verify(public: bytes, signature: bytes, message: bytes) -> bool:
     False for a key or a signature of another length, a key that is not canonical or
     of small order, and a scalar S that is not below the group order.
     """
-    if not (_is_strict_key(public) and _is_strict_signature(signature)):
+    key = _strict_key(public)
+    if key is None or not _is_strict_signature(signature):
         return False
     try:
-        key = ed25519.Ed25519PublicKey.from_public_bytes(public)
         key.verify(signature, message)
-    except (InvalidSignature, ValueError):
+    except InvalidSignature:
         return False
     return True
+
+
+@functools.lru_cache(maxsize=_KEYS)
+def _strict_key(public: bytes) -> ed25519.Ed25519PublicKey | None:
+    """Return a key that passes the strict checks, parsed; None for others.
+
+    Remembered, since every member of a roster signs several times in a session.
+    """
+    if not _is_strict_key(public):
+        return None
+    try:
+        return ed25519.Ed25519PublicKey.from_public_bytes(public)
+    except ValueError:
+        return None
 
 
 def _is_strict_key(public: bytes) -> bool:

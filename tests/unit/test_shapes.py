@@ -68,6 +68,47 @@ def test_packing_is_the_way_back(shape, raw, value) -> None:
     assert canonical.pack(shape.pack(value)) == canonical.pack(raw)
 
 
+@pytest.mark.parametrize(("shape", "raw", "value"), TAKEN)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_many_values_are_taken_as_each_of_them(shape, raw, value, count) -> None:
+    found = list(shape.unpack_all([raw] * count))
+    assert found == [value] * count
+    assert all(type(one) is type(value) for one in found)
+    if not isinstance(value, dict):
+        assert list(shape.pack_all([value] * count)) == [shape.pack(value)] * count
+
+
+def test_values_of_one_column_may_differ() -> None:
+    shape = shapes.Maybe(PAIR)
+    raws = [(3, 1), None, (4, 0)]
+    found = shape.unpack_all(raws)
+    assert list(found) == [shape.unpack(raw) for raw in raws]
+
+
+@pytest.mark.parametrize(
+    ("shape", "raw"), [(shape, raw) for shape, many in REFUSED for raw in many]
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_bad_value_among_many_is_refused_by_3_3_6(shape, raw, place) -> None:
+    good = next(taken for one, taken, _ in TAKEN if one is shape or one == shape)
+    many = [good, good]
+    many.insert(place, raw)
+    assert refused_rule(shape.unpack_all, many) == "3.3-6"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+def test_subclasses_of_the_plain_types_are_packed_as_what_they_are() -> None:
+    assert WORD.pack_all([Text("a"), "b"]) == ["a", "b"]
+    assert {type(one) for one in WORD.pack_all([Text("a"), "b"])} == {str}
+    mixed: list[Any] = [bytearray(b"ab"), b"c"]
+    packed = shapes.Blob(limit=3).pack_all(mixed)
+    assert packed == [b"ab", b"c"]
+    assert {type(one) for one in packed} == {bytes}
+
+
 def test_a_record_packs_its_fields_by_name_and_in_order() -> None:
     class Made:
         x, y = 3, True

@@ -1,7 +1,6 @@
 """X25519 against RFC 7748 and a ladder in plain integers; keys that must be refused."""
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import x25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -151,6 +150,12 @@ def test_pairs_have_no_equality_on_their_secrets():
     assert agree.KeyPair(PAIR.secret) != PAIR
 
 
-def test_the_exchange_takes_the_librarys_key():
-    peer = x25519.X25519PublicKey.from_public_bytes(as_key(9))
-    assert PAIR.exchange(peer) == PAIR.public
+def test_a_pair_remembers_an_agreement_and_shows_none():
+    pair = agree.KeyPair(bytes(range(32)))
+    first = agree.shared_secret(pair, PAIR.public)
+    assert first == agree.shared_secret(PAIR, pair.public)
+    assert agree.shared_secret(pair, PAIR.public) == first
+    other = agree.KeyPair(bytes(31) + b"\x01")
+    assert agree.shared_secret(pair, other.public) != first
+    assert first.hex() not in repr(pair)
+    assert repr(first) not in repr(pair)

@@ -16,6 +16,7 @@ from typing import Final
 
 from peers import model_file, records, spending, state_folder
 from peers.config import AggregatorConfig
+from peers.dask_workers import opened_workers
 from peers.logs import Logger, short
 from peers.membership import Membership, site_context
 from peers.model_store import ModelStore
@@ -102,7 +103,7 @@ class AggregatorProgram:
             ReleaseRefused: the privacy budget pays for no further round.
             SessionAborted: three rounds in a row had no Result.
             ConnectionRefused: the identity is no aggregator of the roster.
-            ConfigError: the address cannot be bound.
+            ConfigError: the address cannot be bound, or Dask's scheduler not reached.
             StateError: the state directory cannot be used.
         """
         terms = self._config.task
@@ -133,6 +134,7 @@ class AggregatorProgram:
     async def _serving(self, stack: contextlib.AsyncExitStack) -> Aggregator:
         """Bind the address, until `stack` ends."""
         config, listen = self._config, self._config.listen
+        workers = stack.enter_context(opened_workers(config.unmasking.dask))
         serving = serve(
             listen.host,
             listen.port,
@@ -147,6 +149,7 @@ class AggregatorProgram:
             expected=expected_of(config, self._member),
             ready_seconds=config.task.ready_deadline,
             next_model=self._next_model,
+            unmasking=workers,
             observer=self._observe,
         )
         try:

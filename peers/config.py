@@ -230,10 +230,21 @@ class Model(Section):
         return self
 
 
+class Unmasking(Section):
+    """Where the masks of lost members are expanded, if not in this process."""
+
+    dask: str | None = Field(
+        default=None,
+        pattern=r"^(tcp|tls)://\S+$",
+        description="the address of a Dask scheduler, tls://host:port",
+    )
+
+
 class AggregatorConfig(Member):
     """The file of ``secagg aggregator``."""
 
     listen: Listen = Listen()
+    unmasking: Unmasking = Unmasking()
     task: TaskTerms = Field(description="the table [task]: id, rounds, clip, ...")
     privacy: Privacy | None = None
     model: Model = Field(description="the table [model]: path or factory")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def simulate(
     corruption_bound: int | None = None,
     clip: float | None = None,
     bits: int = 16,
+    unmasking: Executor | None = None,
 ) -> Simulated:
     """Aggregate `updates` in this process, with losses, and return what came out.
 
@@ -45,6 +47,7 @@ def simulate(
         clip: C, the L2 norm updates are clipped to; by default the largest there is,
             so nothing is clipped.
         bits: b in 8..24.
+        unmasking: an executor on which the masks of the lost are expanded.
 
     Returns:
         The session's outcome; its `mean` has the shape of one update.
@@ -65,7 +68,7 @@ def simulate(
     flat = [array.ravel() for array in arrays]
     counts = None if weights is None else _counts(weights, len(flat))
     task = _task(flat, counts, corruption_bound=corruption_bound, clip=clip, bits=bits)
-    simulator = Simulator(silos=len(flat), task=task, seed=seed)
+    simulator = Simulator(silos=len(flat), task=task, seed=seed, unmasking=unmasking)
     silos = simulator.silos
     inputs = Inputs(
         updates=dict(zip(silos, flat, strict=True)),

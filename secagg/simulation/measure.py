@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -78,6 +79,7 @@ def measure(
     seed: int = 0,
     bits: int = 16,
     corruption_bound: int | None = None,
+    unmasking: Executor | None = None,
 ) -> Report:
     """Run one session of random updates and report what it cost.
 
@@ -88,6 +90,7 @@ def measure(
         seed: everything but the times follows from it.
         bits: b in 8..24.
         corruption_bound: c; by default 1 from four silos on.
+        unmasking: an executor on which the masks of the lost are expanded.
 
     Raises:
         ParameterError: a size is out of range, or more silos drop than there are.
@@ -105,7 +108,7 @@ def measure(
         bits=bits,
         corruption_bound=default if corruption_bound is None else corruption_bound,
     )
-    simulator = Simulator(silos=silos, task=task, seed=seed)
+    simulator = Simulator(silos=silos, task=task, seed=seed, unmasking=unmasking)
     draw = np.random.default_rng(seed)
     updates = {peer: random_update(draw, params) for peer in simulator.silos}
     silent = chosen(drop, simulator.silos, draw)

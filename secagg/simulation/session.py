@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -125,8 +126,14 @@ class Simulator:
     their durable memory and nothing else.
     """
 
-    def __init__(self, *, silos: int, task: Task, seed: int) -> None:
-        """Enrol `silos` silos for `task`; everything follows from `seed`."""
+    def __init__(
+        self, *, silos: int, task: Task, seed: int, unmasking: Executor | None = None
+    ) -> None:
+        """Enrol `silos` silos for `task`; everything follows from `seed`.
+
+        The aggregator's masks are expanded on `unmasking`, in this process if None.
+        """
+        self._unmasking = unmasking
         self.task = task
         self.consortium = Consortium.of(silos, hashlib.sha256(b"%d" % seed).digest())
         self.round_no = 0
@@ -203,6 +210,7 @@ class Simulator:
             clients=clients,
             contribute=contribute,
             engine=engine("numpy-threads", server.params.width),
+            unmasking=self._unmasking,
             meter=CostMeter(),
         )
 

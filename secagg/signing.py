@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from secagg import codec, errors
+from secagg.alike import alike
 from secagg.crypto import sign, transcript
 from secagg.identity import Identity
 from secagg.messages import EVERYONE, HEADERS, Envelope, Message
@@ -50,6 +51,7 @@ def seal_body(
     )
 
 
+@alike
 def signed_by(
     public: bytes,
     signature: bytes,
@@ -121,6 +123,11 @@ def open_envelope(
     Raises:
         RemoteProtocolError: rule 3.4-3; CodecError: rules 3.3-1 to 3.3-6, 3.4-2.
     """
+    opened = _opened_by_all if envelope.receiver == EVERYONE else _opened
+    return opened(envelope, public=public, h=h, members=members)
+
+
+def _opened(envelope: Envelope, *, public: bytes, h: bytes, members: int) -> Message:
     errors.require(
         "3.4-3",
         verifies(envelope, public=public, h=h),
@@ -128,3 +135,6 @@ def open_envelope(
         [envelope.sender],
     )
     return codec.decode_body(envelope.type, envelope.body, members=members)
+
+
+_opened_by_all = alike(_opened)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from secagg import errors, events
 from secagg import field as gf
+from secagg.alike import carried_out_by
 from secagg.client import Client
 from secagg.client_state import TaskMemory
 from secagg.cohort import LOSS_ROUNDS, Cohort
@@ -169,7 +170,8 @@ class Simulator:
         cohort.silent = dict(silent or {})
         everybody = {**self.consortium.silos, self.aggregator: self._aggregator}
         cohort.network = network(cohort, everybody, tricks, slow)
-        ended = cohort.run()
+        with carried_out_by(_meter(cohort).work):
+            ended = cohort.run()
         if isinstance(ended, events.Aborted):
             return _aborted(cohort, ended)
         self.head = ended.link
@@ -280,7 +282,7 @@ def plain_mean(inputs: Inputs, u3: Sequence[PeerId]) -> FloatArray:
     weights = [inputs.weights.get(peer, 1) for peer in u3]
     total = np.zeros_like(inputs.updates[u3[0]], dtype=np.float64)
     for peer, weight in zip(u3, weights, strict=True):
-        total += weight * inputs.updates[peer]
+        total += np.multiply(inputs.updates[peer], weight, dtype=np.float64)
     return total / sum(weights)
 
 

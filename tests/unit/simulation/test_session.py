@@ -1,12 +1,15 @@
 """A simulated session is the production one, scripted and deterministic."""
 
+import collections
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from secagg import errors
 from secagg.cohort import LOSS_ROUNDS
+from secagg.crypto import sign
 from secagg.messages import NoiseTerms
 from secagg.names import PeerId, Round
 from secagg.simulation import simulate
@@ -54,6 +57,13 @@ def test_the_same_seed_gives_the_same_mean_and_another_one_another_rounding():
     first, again, other = (simulate(given, seed=s).mean for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_a_signature_is_verified_by_the_aggregator_and_once_for_all_silos():
+    with mock.patch.object(sign, "verify", wraps=sign.verify) as verify:
+        simulate(updates(8))
+    checked = collections.Counter(call.args for call in verify.call_args_list)
+    assert max(checked.values()) == 2
 
 
 def test_three_silos_need_no_corrupt_one():

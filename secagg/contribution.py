@@ -6,8 +6,9 @@ same each time, so that memory stays at the update and a chunk can be sent again
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,11 @@ from secagg.names import InputVector, SessionId
 from secagg.norm import FloatArray
 from secagg.params import SATURATED, WEIGHT, Parameters
 from secagg.quantize import QuantizedUpdate
+
+if TYPE_CHECKING:
+    import torch
+
+    from secagg.device.update import DeviceUpdate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,21 @@ class Contribution:
         return InputVector(np.concatenate([head, tail]))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceContribution:
+    """One silo's x_u whose coordinates stay on the device that holds the update.
+
+    Attributes:
+        params: the session's.
+        coordinates: the quantized update; no window of it can be read here.
+        tail: the limbs, uint32, shape (M - m,).
+    """
+
+    params: Parameters
+    coordinates: DeviceUpdate = field(repr=False)
+    tail: InputVector = field(repr=False)
+
+
 def contribution(
     update: FloatArray,
     *,
@@ -68,23 +89,58 @@ def contribution(
             5-1, 5-2); nothing was sent.
     """
     check_weight(weight, params)
-    key = transcript.rounding_key(sid, entropy.draw("round", 32))
     coordinates = QuantizedUpdate(
-        update, params.scale, weight=weight / params.max_weight, rounding_key=key
+        update,
+        params.scale,
+        weight=weight / params.max_weight,
+        rounding_key=transcript.rounding_key(sid, entropy.draw("round", 32)),
     )
+    tail = _tail(weight, values, coordinates.saturated, params)
+    return Contribution(params=params, coordinates=coordinates, tail=tail)
+
+
+def device_contribution(
+    update: torch.Tensor,
+    *,
+    weight: int,
+    values: Mapping[str, int],
+    params: Parameters,
+    sid: SessionId,
+    entropy: Entropy,
+) -> DeviceContribution:
+    """Prepare the same input, bit by bit, from an update on a GPU.
+
+    The arguments and errors are those of `contribution`.
+    """
+    from secagg.device.update import DeviceUpdate
+
+    check_weight(weight, params)
+    coordinates = DeviceUpdate(
+        update,
+        params.scale,
+        weight=weight / params.max_weight,
+        rounding_key=transcript.rounding_key(sid, entropy.draw("round", 32)),
+    )
+    tail = _tail(weight, values, coordinates.saturated, params)
+    return DeviceContribution(params=params, coordinates=coordinates, tail=tail)
+
+
+def _tail(
+    weight: int,
+    values: Mapping[str, int],
+    saturated: Callable[[], int],
+    params: Parameters,
+) -> InputVector:
+    """Return the limbs of the extras, those that are derived included."""
     derived = {extra.name for extra in params.extras} - {
         extra.name for extra in params.declared_extras
     }
     if derived & set(values):
         taken = sorted(derived & set(values))
         raise errors.InputError(f"extras {taken} are derived here, not given")
-    known = {
-        WEIGHT: lambda: weight,
-        SATURATED: coordinates.saturated,
-    }
+    known = {WEIGHT: lambda: weight, SATURATED: saturated}
     complete = {**values, **{name: known[name]() for name in derived}}
-    tail = extras.encode(complete, params)
-    return Contribution(params=params, coordinates=coordinates, tail=tail)
+    return extras.encode(complete, params)
 
 
 def check_weight(weight: int, params: Parameters) -> None:

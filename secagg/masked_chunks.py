@@ -5,13 +5,13 @@ Memory is a chunk here, whatever the model's size and however many silos there a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg import field, packing, vector
-from secagg.contribution import Contribution
+from secagg.contribution import Contribution, DeviceContribution
 from secagg.engine import MaskEngine, MaskSeed
 from secagg.names import MaskedVector, VectorSum
 from secagg.params import Parameters
@@ -23,6 +23,31 @@ def chunks_of(params: Parameters) -> Chunks:
     return Chunks(
         length=params.total_length, width=params.width, chunk_log2=params.chunk_log2
     )
+
+
+def chunk_maker(
+    x_u: Contribution | DeviceContribution,
+    seeds: Sequence[MaskSeed],
+    signs: Sequence[int],
+    engine: MaskEngine,
+) -> Callable[[int], bytes]:
+    """Return what makes any packed chunk of y_u: here, or on the update's device.
+
+    Args:
+        x_u: the input of this session.
+        seeds: of the masks.
+        signs: +1 or -1 for each seed.
+        engine: of the session's width, for an input that lies here.
+    """
+    if isinstance(x_u, Contribution):
+        here = x_u
+        return lambda index: masked_chunk(
+            here, seeds, signs, index=index, engine=engine
+        )
+    from secagg.device.chunks import DeviceChunks
+
+    chunks = chunks_of(x_u.params)
+    return DeviceChunks(x_u.coordinates, x_u.tail, seeds, signs, chunks).chunk
 
 
 def masked_chunk(

@@ -39,7 +39,8 @@ _FLOATS: Final = (np.float16, np.float32, np.float64)
 
 _HAIR: Final = 2.0**-44
 
-_WORD: Final = 2.0**32
+WORD: Final = 2.0**32
+"""How many words a rounding stream draws from: integers are made in steps of 2^-32."""
 
 
 class QuantizedUpdate:
@@ -81,11 +82,7 @@ class QuantizedUpdate:
         self._key = rounding_key
         # The stream refuses a key of another length here, not at the first chunk.
         prg.words(rounding_key, prg.Tag.ROUND, 0, 0)
-        norm = l2_norm(update, name)
-        self._gains = tuple(
-            weight * (clip_factor(norm, scale.clip, unit=s) * _WORD)
-            for s in scale.scales
-        )
+        self._gains = gains(l2_norm(update, name), scale, weight)
 
     def __repr__(self) -> str:
         """Show the scale alone."""
@@ -121,7 +118,7 @@ class QuantizedUpdate:
 
     @cached_property
     def _saturated(self) -> int:
-        limit = self._scale.x_max * _WORD
+        limit = self._scale.x_max * WORD
         return sum(
             int(np.count_nonzero(np.abs(self._scaled(low, high)) > limit))
             for low, high in blocks(0, self._scale.length)
@@ -144,7 +141,7 @@ class QuantizedUpdate:
         word < V - 2^32 floor(v), whose right side is in [0, 2^32]. So the whole is
         floor((V + 2^32 - 1 - word) / 2^32).
         """
-        limit = self._scale.x_max * _WORD
+        limit = self._scale.x_max * WORD
         scaled = self._scaled(start, stop)
         np.clip(scaled, -limit, limit, out=scaled)
         np.ceil(scaled, out=scaled)
@@ -153,6 +150,19 @@ class QuantizedUpdate:
         rounded += np.invert(words, out=words)
         rounded >>= np.int64(32)
         return rounded
+
+
+def gains(norm: float, scale: Scale, weight: float) -> tuple[float, ...]:
+    """Return, for each entry of the ranges, what g_i is multiplied by: 2^32 v_i / g_i.
+
+    Args:
+        norm: of the update.
+        scale: the session's.
+        weight: w_u / w_max, in (0, 1].
+    """
+    return tuple(
+        weight * (clip_factor(norm, scale.clip, unit=s) * WORD) for s in scale.scales
+    )
 
 
 def clip_factor(norm: float, clip: float, unit: float = 1.0) -> float:

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,6 +191,47 @@ def coordinates(value: State | Tensor, layout: Layout) -> FlatVector:
     return view
 
 
+def device_coordinates(
+    value: State | Tensor, layout: Layout, device: torch.device
+) -> torch.Tensor:
+    """Return the coordinates of `value` on a device, exactly.
+
+    What lies on a GPU stays on that one, whatever `device` says; one flat tensor is not
+    copied, so whoever changes it changes the vector.
+
+    Args:
+        value: what `layout` was made of, on any device.
+        layout: of the same names, shapes and types.
+        device: where to put what does not lie on a GPU.
+
+    Returns:
+        Shape (layout.size,), contiguous: float64 if a tensor is, else float32; of one
+        tensor that is not copied, its own type.
+
+    Raises:
+        InputError: names, shapes or types differ from the layout, or a coordinate is
+            NaN or infinite (rule 5-1).
+    """
+    import torch
+
+    state = _named(value)
+    _check_same(state, layout)
+    parts = [_as_torch(state[spec.name]) for spec in layout.tensors]
+    there = next((part.device for part in parts if part.is_cuda), device)
+    if len(parts) == 1 and parts[0].is_contiguous():
+        vector = parts[0].to(there).reshape(-1)
+        _check_finite_there(vector, layout)
+        return vector
+    wide = any(spec.dtype == "float64" for spec in layout.tensors)
+    vector = torch.empty(
+        layout.size, dtype=torch.float64 if wide else torch.float32, device=there
+    )
+    for spec, part in zip(layout.tensors, parts, strict=True):
+        vector[spec.start : spec.stop].copy_(part.reshape(-1))
+    _check_finite_there(vector, layout)
+    return vector
+
+
 def unflatten(vector: Coordinates, layout: Layout, like: V, out: V | None = None) -> V:
     """Return `vector` as tensors: the types and devices of `like`, in new memory.
 
@@ -320,6 +361,15 @@ def _listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(ordered[:most]) + rest
 
 
+def _as_torch(tensor: Any) -> torch.Tensor:
+    """Return a tensor without its gradient; an array as one, copied only if it must."""
+    import torch
+
+    if _is_torch(tensor):
+        return cast("torch.Tensor", tensor).detach()
+    return torch.from_numpy(np.require(tensor, requirements=["C", "W"]))
+
+
 def _copy_out(tensor: Any, place: FlatVector) -> None:
     """Write a tensor's elements to `place`, converted on the way."""
     if not _is_torch(tensor):
@@ -421,9 +471,31 @@ def _check_finite(place: FlatVector, spec: TensorSpec) -> None:
         return
     count = sum(len(places) for _, places in wrong)
     first = wrong[0][0] + int(wrong[0][1][0])
+    raise _not_finite(spec, count, first, nan=bool(np.isnan(place[first])))
+
+
+def _check_finite_there(vector: torch.Tensor, layout: Layout) -> None:
+    """Check a vector on its device: of its values, none comes here."""
+    import torch
+
+    # One pass and nothing allocated; a NaN anywhere makes both of them NaN.
+    if bool(torch.isfinite(torch.stack(torch.aminmax(vector))).all()):
+        return
+    for spec in layout.tensors:
+        part = vector[spec.start : spec.stop]
+        wrong = torch.nonzero(~torch.isfinite(part))
+        if len(wrong):
+            first = int(wrong[0])
+            nan = bool(torch.isnan(part[first]))
+            raise _not_finite(spec, len(wrong), first, nan=nan)
+
+
+def _not_finite(
+    spec: TensorSpec, count: int, first: int, *, nan: bool
+) -> errors.InputError:
     index = tuple(int(i) for i in np.unravel_index(first, spec.shape)) or ()
-    kind = "NaN" if np.isnan(place[first]) else "infinite"
-    raise errors.InputError(
+    kind = "NaN" if nan else "infinite"
+    return errors.InputError(
         f"tensor {spec.name!r} has {count} coordinates that are not"
         f" finite, the first at {list(index)} is {kind}: training diverged, lower the"
         " learning rate"

@@ -51,3 +51,12 @@ def hopper():
         env=environment,
     )
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def fast_interpreter():
+    """Triton's interpreter, fast enough; here, since it loads torch."""
+    from tests.interpreter import fast_rounds
+
+    with fast_rounds():
+        yield

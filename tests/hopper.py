@@ -18,6 +18,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 
 from secagg import field
+from secagg.device import kernels
 from secagg.engine import triton_kernels
 
 HOPPER = GPUTarget("cuda", 90, 32)
@@ -100,8 +101,28 @@ def accumulate(width: int) -> Compiled:
     return compiled(triton_kernels.accumulate, signature, constants, 1)
 
 
+def pack(width: int) -> Compiled:
+    signature = {"out": "*u32", "elements": "*u32", "size": "i64", "count": "i64"}
+    constants = {"width": width, "side": 1, "blocks": 32}
+    return compiled(kernels.pack, signature, constants, 1)
+
+
+def round_off() -> Compiled:
+    signature = {
+        "out": "*u32",
+        "scaled": "*i64",
+        "seed": "*u32",
+        "first": "i64",
+        "size": "i64",
+    }
+    constants = {"p": field.PRIMES[24], "side": 1, "blocks": 32}
+    return compiled(kernels.round_off, signature, constants, 1)
+
+
 def main() -> None:
     kinds = {f"accumulate-{width}": accumulate(width) for width in (16, 24, 32)}
+    kinds |= {f"pack-{width}": pack(width) for width in (17, 32)}
+    kinds["round_off"] = round_off()
     json.dump({name: asdict(kind) for name, kind in kinds.items()}, sys.stdout)
 
 

@@ -70,7 +70,9 @@ async def connect(
         proxy: ``http://host:port`` of the site's proxy for ``wss``; it has to let TLS
             through untouched. By default none, whatever the environment says.
         aggregator: whom to talk to; by default the only one of the roster.
-        engine: which mask engine.
+        engine: which mask engine. With ``triton`` an update is quantized, masked and
+            packed on the GPU on which it lies, or else on the current one; nothing but
+            masked chunks leaves it.
         observer: is told what happens.
         entropy: where secrets come from; by default the operating system.
         clock: the time; by default this machine's.
@@ -79,6 +81,7 @@ async def connect(
         ConnectionRefused: identity, roster, clock or address do not fit; the message
             says what to do.
         StateError: the state directory is held by another process, or damaged.
+        ParameterError: the engine needs a GPU or libraries that are missing.
     """
     server = _aggregator_of(roster, aggregator)
 

@@ -7,25 +7,33 @@ Every engine gives the same numbers. To add one, write its module and name it in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Final
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Final
 
 from secagg import errors
 from secagg.engine.interface import MaskEngine, MaskSeed
 from secagg.engine.numpy_threads import NumpyThreads
 
-__all__ = ["ENGINES", "MaskEngine", "MaskSeed", "NumpyThreads", "engine"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ENGINES", "MaskEngine", "MaskSeed", "NumpyThreads", "device_of", "engine"]
 
 
-def _triton(width: int) -> MaskEngine:
+def _triton_module() -> ModuleType:
     try:
-        from secagg.engine.triton import Triton
+        import secagg.engine.triton as module
     except ImportError as error:
         raise errors.ParameterError(
             f"the engine 'triton' needs torch and triton ({error}): pip install"
             " 'secagg[gpu]', or use the engine 'numpy-threads'"
         ) from error
-    return Triton(width)
+    return module
+
+
+def _triton(width: int) -> MaskEngine:
+    machine: MaskEngine = _triton_module().Triton(width)
+    return machine
 
 
 ENGINES: Final[Mapping[str, Callable[[int], MaskEngine]]] = MappingProxyType(
@@ -48,3 +56,18 @@ def engine(name: str, width: int) -> MaskEngine:
         known = ", ".join(sorted(ENGINES))
         raise errors.ParameterError(f"engine {name!r} is not one of: {known}")
     return ENGINES[name](width)
+
+
+def device_of(name: str) -> torch.device | None:
+    """Return where an engine wants an update to lie; None for this machine's memory.
+
+    Args:
+        name: a key of `ENGINES`.
+
+    Raises:
+        ParameterError: the engine's device or its libraries are missing.
+    """
+    if name != "triton":
+        return None
+    device: torch.device = _triton_module().usable_device()
+    return device

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -33,7 +33,11 @@ _INTERPRETED: Final = 1 << 17
 # Elements of the accumulator that are copied to the GPU at a time: 256 MiB.
 _SLICE: Final = 1 << 26
 
-_BLOCK_WORDS: Final = 16
+BLOCK_WORDS: Final = 16
+"""Words of a ChaCha20 block."""
+
+# Launching takes microseconds; the interpreter keeps its state in globals.
+_LAUNCHING: Final = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +62,20 @@ class SeedTable:
 class Triton:
     """Adds masks on one GPU; several threads may call it at once."""
 
-    def __init__(self, width: int) -> None:
-        """Prepare an engine for elements of GF(p_w), on the current CUDA device.
+    def __init__(self, width: int, device: torch.device | None = None) -> None:
+        """Prepare an engine for elements of GF(p_w).
 
         Args:
             width: w, 16..32.
+            device: where it runs; by default the current CUDA device.
 
         Raises:
             ParameterError: the width is outside its range, or no GPU can be used; the
                 message says what is missing.
         """
-        self._p = gf.prime(width)
+        self.p = gf.prime(width)
         self._width = width
-        self.device = _device()
-        # Launching takes microseconds. The interpreter keeps its state in globals.
-        self._launching = threading.Lock()
+        self.device = usable_device() if device is None else device
 
     def __repr__(self) -> str:
         """Show the width and the device."""
@@ -114,7 +117,7 @@ class Triton:
         for row, seed, sign in zip(rows, seeds, signs, strict=False):
             row[:8] = np.frombuffer(seed.key, dtype="<u4")
             row[8:11] = seed.tag, cut, cut if sign < 0 else 0
-        base = -sum(sign < 0 for sign in signs) * cut % self._p
+        base = -sum(sign < 0 for sign in signs) * cut % self.p
         return SeedTable(torch.from_numpy(rows).to(self.device), base, side)
 
     def add(self, acc: torch.Tensor, table: SeedTable, start: int) -> None:
@@ -127,25 +130,47 @@ class Triton:
             table: from `table`.
             start: position of the first element; start + k is at most 2^64.
         """
-        first, skip = divmod(start, _BLOCK_WORDS)
-        blocks = -(-(skip + len(acc)) // _BLOCK_WORDS)
-        if not blocks:
-            return
-        tile = _interpreted_blocks(blocks, table.side) if _interpreted() else _WARP
-        with self._launching, torch.cuda.device(acc.get_device()):
-            triton_kernels.accumulate[(-(-blocks // tile),)](
-                acc,
-                table.rows,
-                len(table.rows),
-                first,
-                skip,
-                len(acc),
-                table.base,
-                p=self._p,
-                side=table.side,
-                blocks=tile,
-                num_warps=1,
-            )
+        first, skip = divmod(start, BLOCK_WORDS)
+        run(
+            triton_kernels.accumulate,
+            -(-(skip + len(acc)) // BLOCK_WORDS),
+            acc,
+            table.rows,
+            len(table.rows),
+            first,
+            skip,
+            len(acc),
+            table.base,
+            side=table.side,
+            p=self.p,
+        )
+
+
+def run(
+    kernel: Any,
+    blocks: int,
+    *given: torch.Tensor | int,
+    side: int = 1,
+    **constants: int,
+) -> None:
+    """Queue a kernel on the current stream of its first tensor's device.
+
+    Args:
+        kernel: of Triton; takes constants `side` and `blocks`, the shape of its tile.
+        blocks: how many there are in all; with none, nothing is done.
+        given: its arguments, a tensor first.
+        side: rows of a tile.
+        constants: its other constants.
+    """
+    if not blocks:
+        return
+    first = given[0]
+    assert isinstance(first, torch.Tensor)  # noqa: S101 see above
+    tile = _interpreted_blocks(blocks, side) if _interpreted() else _WARP
+    with _LAUNCHING, torch.cuda.device(first.get_device()):
+        kernel[(-(-blocks // tile),)](
+            *given, side=side, blocks=tile, num_warps=1, **constants
+        )
 
 
 def _interpreted() -> bool:
@@ -163,7 +188,12 @@ def _interpreted_blocks(blocks: int, side: int) -> int:
     return min(1 << (blocks - 1).bit_length(), max(_INTERPRETED // side, 1))
 
 
-def _device() -> torch.device:
+def usable_device() -> torch.device:
+    """Return the current CUDA device; the CPU where kernels are interpreted.
+
+    Raises:
+        ParameterError: there is none; the message says what is missing.
+    """
     if _interpreted():
         return torch.device("cpu")
     if torch.cuda.is_available():

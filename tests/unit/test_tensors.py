@@ -309,6 +309,71 @@ def test_tensors_on_a_gpu_come_back_to_it() -> None:
     assert all(torch.equal(back[name], state[name]) for name in state)
 
 
+def somewhere() -> torch.device:
+    """A GPU where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def there(value, layout):
+    return tensors.device_coordinates(value, layout, somewhere())
+
+
+def test_the_coordinates_on_a_device_are_those_here() -> None:
+    vector = there(STATE, LAYOUT)
+    assert vector.device.type == somewhere().type
+    assert vector.dtype == torch.float32
+    assert np.array_equal(vector.cpu().numpy(), tensors.flatten(STATE, LAYOUT))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_one_flat_tensor_on_the_device_is_not_copied(dtype) -> None:
+    tensor = torch.ones(2, 3, dtype=dtype, device=somewhere(), requires_grad=True)
+    vector = there(tensor, Layout.of(tensor))
+    assert vector.data_ptr() == tensor.data_ptr()
+    assert (vector.shape, vector.dtype) == ((6,), dtype)
+    assert not vector.requires_grad
+
+
+def test_one_tensor_that_does_not_lie_flat_is_copied_row_by_row() -> None:
+    tensor = torch.arange(6.0, dtype=torch.float64).reshape(2, 3).T
+    vector = there(tensor, Layout.of(tensor))
+    assert vector.tolist() == [0, 3, 1, 4, 2, 5]
+    assert vector.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(6.0)[::-1],
+        np.broadcast_to(np.float32(2), (6,)),
+        np.arange(12, dtype=np.float16)[::2],
+    ],
+)
+def test_any_array_may_go_to_the_device(array) -> None:
+    vector = there(array, Layout.of(array))
+    assert vector.tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("alone", [True, False])
+def test_5_1_what_is_not_finite_on_the_device_is_named(value, dtype, alone) -> None:
+    head = torch.zeros(2, 3, dtype=dtype)
+    head[1, 2] = value
+    state = {"head": head} if alone else {"head": head, "ok": torch.ones(3)}
+    text = refusal(there, state, Layout.of(state))
+    assert "'head' has 1 coordinates" in text
+    assert "[1, 2]" in text
+    assert ("NaN" in text) == (value != value)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_a_state_of_another_layout_goes_to_no_device(other) -> None:
+    state, named = OTHERS[other]
+    layout = Layout.of({"w": torch.ones(2), "b": torch.ones(1)})
+    assert named in refusal(there, state, layout)
+
+
 def test_arrays_are_handled_without_loading_torch() -> None:
     program = (
         "import sys, numpy as np\n"

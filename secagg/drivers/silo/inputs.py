@@ -5,16 +5,26 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from secagg import errors
 from secagg.norm import FloatArray
 
+if TYPE_CHECKING:
+    import torch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What a silo puts in: the update, its weight and the declared extras."""
+    """What a silo puts in: the update, its weight and the declared extras.
 
-    update: FloatArray = field(repr=False)
+    Attributes:
+        update: shape (m,); a tensor if it is masked on the device where it lies.
+        weight: w_u.
+        extras: exact integers by name.
+    """
+
+    update: FloatArray | torch.Tensor = field(repr=False)
     weight: int
     extras: Mapping[str, int]
 

@@ -13,9 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+import numpy as np
+
 from secagg import errors, events
 from secagg.client import Client
-from secagg.contribution import Contribution, contribution
+from secagg.contribution import (
+    Contribution,
+    DeviceContribution,
+    contribution,
+    device_contribution,
+)
 from secagg.drivers import progress
 from secagg.drivers.outcome import Attempt
 from secagg.drivers.progress import Observer
@@ -73,7 +80,7 @@ class Participation:
         self._connection: Connection | None = None
         self._ready: Ready | None = None
         self._attempt = 0
-        self._x_u: Contribution | None = None
+        self._x_u: Contribution | DeviceContribution | None = None
         self._uploader = Uploader(self._uploaded, self._give_up)
         self._stated = False
 
@@ -201,14 +208,7 @@ class Participation:
         self._attempt = manifest.attempt
         try:
             self.params = Parameters.of(manifest)
-            self._x_u = contribution(
-                self._given.update,
-                weight=self._given.weight,
-                values=self._given.extras,
-                params=self.params,
-                sid=effect.sid,
-                entropy=self._means.entropy,
-            )
+            self._x_u = self._input(effect.sid, self.params)
         except errors.InputError as error:
             self._fail(error)
             self._drop_session("the input does not fit this session")
@@ -222,6 +222,24 @@ class Participation:
             )
         )
         return True
+
+    def _input(
+        self, sid: SessionId, params: Parameters
+    ) -> Contribution | DeviceContribution:
+        given = self._given
+        make: Callable[..., Contribution | DeviceContribution] = (
+            contribution
+            if isinstance(given.update, np.ndarray)
+            else device_contribution
+        )
+        return make(
+            given.update,
+            weight=given.weight,
+            values=given.extras,
+            params=params,
+            sid=sid,
+            entropy=self._means.entropy,
+        )
 
     def _mask(self, effect: events.MaskVector) -> None:
         assert self._x_u is not None  # noqa: S101 made when the session began

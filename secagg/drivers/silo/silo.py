@@ -80,6 +80,8 @@ class Silo:
         self._keeper = Keeper(store, door.clock)
         self._observer = observer
         self._engine = functools.cache(functools.partial(engine.engine, engine_name))
+        # Refuses a GPU that is not there now, not when the first round has begun.
+        self._device = engine.device_of(engine_name)
         self._uplink = Uplink(
             dial=dial,
             door=door,
@@ -165,7 +167,7 @@ class Silo:
             tensors.check_writable(out, used)
         # Held by the round alone, and let go of with it.
         completed, params = await self._take_part(
-            Input(update=await _flat(update, used), weight=w_u, extras=values)
+            Input(update=await self._flat(update, used), weight=w_u, extras=values)
         )
         with Scratch(self._store.folder) as scratch:
             await self._fetch_released(completed, scratch)
@@ -227,6 +229,22 @@ class Silo:
         await self._guard.end()
 
     # --- a round ----------------------------------------------------------------
+
+    async def _flat(
+        self, update: tensors.State | tensors.Tensor, used: tensors.Layout
+    ) -> Any:
+        """Return the coordinates of an update, checked for what nobody can send."""
+        if self._device is None:
+            flat = await asyncio.to_thread(tensors.coordinates, update, used)
+            await asyncio.to_thread(l2_norm, flat)
+            return flat
+        from secagg.device.norm import l2_norm as device_l2_norm
+
+        there = await asyncio.to_thread(
+            tensors.device_coordinates, update, used, self._device
+        )
+        await asyncio.to_thread(device_l2_norm, there)
+        return there
 
     async def _take_part(self, given: Input) -> tuple[events.Completed, Parameters]:
         opened = self._agenda.claimed or await self.next_round()
@@ -384,10 +402,3 @@ class Silo:
                 f"{digest.hex()[:16]} is not the open round's model: give its size"
             )
         return opened.model_size
-
-
-async def _flat(update: tensors.State | tensors.Tensor, used: tensors.Layout) -> Any:
-    """Return the coordinates of an update, checked for what nobody can send."""
-    flat = await asyncio.to_thread(tensors.coordinates, update, used)
-    await asyncio.to_thread(l2_norm, flat)
-    return flat

@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from secagg.contribution import Contribution
+from secagg.contribution import Contribution, DeviceContribution
 from secagg.drivers import progress
 from secagg.drivers.progress import Observer
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.engine import MaskEngine
 from secagg.events import MaskVector
-from secagg.masked_chunks import chunks_of, masked_chunk
+from secagg.masked_chunks import chunk_maker, chunks_of
 from secagg.vector import RootBuilder, chunk_frame
 
 _CUTS_BY_CHANCE: Final = 2
@@ -32,7 +32,7 @@ class Upload:
 
     def __init__(
         self,
-        x_u: Contribution,
+        x_u: Contribution | DeviceContribution,
         masks: MaskVector,
         engine: MaskEngine,
         observer: Observer,
@@ -45,9 +45,8 @@ class Upload:
             engine: of the session's width.
             observer: is told how much was handed over.
         """
-        self._x_u = x_u
         self._masks = masks
-        self._engine = engine
+        self._chunk = chunk_maker(x_u, masks.seeds, masks.signs, engine)
         self._observer = observer
         self._chunks = chunks_of(x_u.params)
         self._builder = RootBuilder(masks.sid)
@@ -85,13 +84,7 @@ class Upload:
 
     def _frame(self, index: int) -> bytes:
         with self._making:
-            chunk = masked_chunk(
-                self._x_u,
-                self._masks.seeds,
-                self._masks.signs,
-                index=index,
-                engine=self._engine,
-            )
+            chunk = self._chunk(index)
             if index == self._builder.count:
                 self._builder.add(index, chunk)
         return chunk_frame(self._masks.sid, index, chunk)

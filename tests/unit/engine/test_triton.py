@@ -9,7 +9,7 @@ import torch
 
 from secagg import errors, field
 from secagg.crypto import prg
-from secagg.engine import engine, triton, triton_kernels
+from secagg.engine import device_of, engine, triton, triton_kernels
 from secagg.engine.interface import MaskSeed
 from secagg.engine.numpy_threads import NumpyThreads
 from secagg.engine.triton import Triton
@@ -156,6 +156,18 @@ def test_without_its_extra_the_engine_names_it(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(errors.ParameterError, match=rf"{missing}.*secagg\[gpu\]"):
         engine("triton", 20)
+
+
+def test_only_this_engine_wants_the_update_on_its_device():
+    assert device_of("numpy-threads") is None
+    assert device_of("triton") == Triton(16).device
+
+
+def test_an_update_goes_to_no_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(triton, "_interpreted", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(errors.ParameterError, match="needs an NVIDIA GPU"):
+        device_of("triton")
 
 
 def test_the_engines_are_listed_without_loading_torch():

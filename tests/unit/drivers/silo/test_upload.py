@@ -162,7 +162,7 @@ async def test_what_ends_an_upload_is_told_unless_a_connection_was_lost(where) -
     ends: list[Exception] = []
     line, one = Line(), upload()
     if where == "engine":
-        one._engine = broken  # type: ignore[assignment]
+        one._chunk = broken  # type: ignore[assignment]
     uploader = Uploader(broken if where == "root" else unexpected, ends.append)
     uploader.begin(one, line.connection)
     await until(lambda: len(ends) == 1)

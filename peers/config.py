@@ -302,6 +302,10 @@ class HospitalConfig(Member):
     tasks: Names | None = Field(
         default=None, description="task ids to take part in; all"
     )
+    engine: Literal["numpy-threads", "triton"] = Field(
+        default="numpy-threads",
+        description="what expands the masks; triton for a GPU, where updates then stay",
+    )
     training: Training = Field(description="the table [training]: trainer, options")
     policy: PolicyTerms = PolicyTerms()
 

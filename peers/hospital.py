@@ -108,6 +108,7 @@ class Hospital:
             state=self._config.state,
             ssl=site_context(self._config.tls, server=False),
             proxy=self._config.proxy,
+            engine=self._config.engine,
             observer=self._observer,
             entropy=self._entropy,
         ) as silo:

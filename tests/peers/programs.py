@@ -131,6 +131,7 @@ class Programs:
         self.reports: list[RoundReport] = []
         self.shown: list[str] = []
         self.rosters: dict[str, Path] = {}
+        self.engines: dict[str, str] = {}
         self.trainers = dict.fromkeys(HOSPITALS, train)
         if not (folder / "roster.json").exists():
             make_consortium(folder, HOSPITALS)
@@ -190,6 +191,8 @@ class Programs:
         config = self.config(silo, HOSPITAL, load_hospital, port=port)
         if silo in self.rosters:
             config = config.model_copy(update={"roster": self.rosters[silo]})
+        if silo in self.engines:
+            config = config.model_copy(update={"engine": self.engines[silo]})
         with opened_log(config.log) as log:
             program = Hospital(
                 config,

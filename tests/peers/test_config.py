@@ -78,6 +78,12 @@ def test_a_hospitals_file_is_read(consortium) -> None:
     assert config.consortium_key == consortium.key
     assert config.training.options == {"epochs": 2}
     assert config.tasks is None
+    assert config.engine == "numpy-threads"
+
+
+def test_a_hospital_may_have_a_gpu(consortium) -> None:
+    given = ("identity =", 'engine = "triton"\nidentity =')
+    assert load(consortium, "hospital", given).engine == "triton"
 
 
 def test_an_aggregators_file_is_read(consortium) -> None:
@@ -89,6 +95,10 @@ def test_an_aggregators_file_is_read(consortium) -> None:
 
 
 MISTAKES = {
+    "an engine that there is not": (
+        ("hospital", ("identity =", 'engine = "cuda"\nidentity =')),
+        ["line 3: engine", "'numpy-threads' or 'triton'"],
+    ),
     "a proxy without a scheme": (
         ("hospital", ("identity =", 'proxy = "proxy:3128"\nidentity =')),
         ["line 3: proxy", "http://proxy:3128"],

@@ -13,6 +13,7 @@ from peers.aggregator import AggregatorProgram
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
 from secagg import errors
+from secagg.device.chunks import DeviceChunks
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.settings import Settings
 from secagg.names import PeerId
@@ -34,6 +35,29 @@ async def test_the_model_moves_by_the_weighted_mean_round_by_round(tmp_path) -> 
     bound = sum(report.error_bound or 0.0 for report in programs.reports) + 1e-6
     assert np.abs(moved - 2 * mean_step(HOSPITALS)).max() <= bound
     assert steps == 3
+
+
+@pytest.mark.usefixtures("fast_interpreter")
+async def test_a_hospital_with_a_gpu_takes_part_like_any_other(
+    tmp_path, monkeypatch
+) -> None:
+    made = []
+    chunk = DeviceChunks.chunk
+
+    def noted(chunks, index):
+        made.append(index)
+        return chunk(chunks, index)
+
+    monkeypatch.setattr(DeviceChunks, "chunk", noted)
+    programs = Programs(tmp_path, rounds=1)
+    programs.engines["bern"] = "triton"
+    await programs.run()
+    (done,) = programs.named("bern", "round_done")
+    assert done["included"] is True
+    assert made == [0]
+    moved, _ = programs.moved()
+    bound = sum(report.error_bound or 0.0 for report in programs.reports) + 1e-6
+    assert np.abs(moved - mean_step(HOSPITALS)).max() <= bound
 
 
 async def test_a_report_says_who_was_in_the_sum_and_what_it_cost(tmp_path) -> None:

@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors bench clean
+.PHONY: help demo test lint vectors bench bench-gpu clean
 
 help:  ## print the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
 
 demo: .venv/.installed  ## one aggregator and six hospitals on this machine
 	$(BIN)/secagg demo
@@ -29,6 +29,9 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)
 bench: .venv/.installed $(if $(OTHERS),.venv-peers/.installed)  ## ratios, each in one interleaved run; ONLY=engine for a group
 	$(BIN)/python -m tests.benchmarks.bench --only $(ONLY)
+
+bench-gpu:  ## the same of the engine on a GPU, where there is one
+	$(MAKE) bench ONLY=gpu
 
 clean:  ## remove caches and build outputs; .venv stays
 	rm -rf build dist demo-report .mypy_cache .ruff_cache .pytest_cache .hypothesis

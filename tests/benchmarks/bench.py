@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.benchmarks import client, engine, sizes, table
+from tests.benchmarks import client, engine, gpu, sizes, table
 from tests.benchmarks.machine import this_commit, this_machine
 from tests.benchmarks.others import group as others
 from tests.benchmarks.others.remote import missing as others_missing
@@ -54,6 +54,7 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "engine": Group(engine.run, engine.Sizes(), engine.TOY),
         "client": Group(client.run, client.Sizes(), client.TOY),
         "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
+        "gpu": Group(gpu.run, gpu.Sizes(), gpu.TOY, gpu.missing, gpu.accelerator),
         "others": Group(others.run, others.Sizes(), others.TOY, others_missing),
     }
 )

@@ -9,6 +9,7 @@ from tests.benchmarks import bench, table
 from tests.benchmarks.results import KEPT, ROOT, load, save
 
 
+@pytest.mark.usefixtures("fast_interpreter")
 @pytest.mark.parametrize("name", list(bench.GROUPS))
 def test_every_group_runs_at_toy_size_and_its_rows_survive_json(name, tmp_path):
     found = bench.measure(name, toy=True)

@@ -364,7 +364,7 @@ class Server:
         outgoing = share_keys.server_deal_out(here, u1, self.params)
         self._state = replace(self._state, dealt=here)
         effects: list[ServerEffect] = []
-        for holder, dealt in outgoing.items():
+        for holder, dealt in outgoing:
             effects += self._broadcast(dealt, (holder,), self._state.h1)
         return self._next(ServerPhase.SHARE_ACK, effects)
 

@@ -100,7 +100,7 @@ class Parties:
     def held(self) -> dict[PeerId, HeldShares]:
         """What each verified."""
         messages = {u: message for u, (message, _) in self.dealt.items()}
-        out = share_keys.server_deal_out(messages, self.members, self.params)
+        out = dict(share_keys.server_deal_out(messages, self.members, self.params))
         return {
             v: share_keys.client_open_shares(
                 out[v], party=self.party(v), book=self.book, own=self.dealt[v][1]

@@ -152,11 +152,10 @@ def _plain(value: object) -> bool:
         kinds = set(map(type, level))
         if not kinds <= _PLAIN:
             return False
-        if str in kinds and not all(v.isascii() for v in level if type(v) is str):
-            return False
-        if int in kinds and not all(
-            _INT_MIN <= v < _INT_END for v in level if type(v) is int
-        ):
+        texts = [v for v in level if type(v) is str] if str in kinds else []
+        numbers = [v for v in level if type(v) is int] if int in kinds else []
+        ranged = not numbers or (min(numbers) >= _INT_MIN and max(numbers) < _INT_END)
+        if not (ranged and all(map(str.isascii, texts))):
             return False
         if not kinds & _ARRAYS:
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secagg import errors, shamir
@@ -120,28 +120,32 @@ def server_accept(message: ShareKeys, *, dealer: PeerId, u1: Sequence[PeerId]) -
 
 def server_deal_out(
     dealt: Mapping[PeerId, ShareKeys], u1: Sequence[PeerId], params: Parameters
-) -> dict[PeerId, DealtShares]:
+) -> Iterator[tuple[PeerId, DealtShares]]:
     """Close the round: for each of U1 the entries dealt to it by the others.
+
+    One after the other, since all of them are a million entries at a thousand members.
 
     Raises:
         RemoteProtocolError: rule 4.3-7, fewer than q dealt.
     """
     check_size("4.3-7", "dealers", len(dealt), params.q)
-    return {
-        v: DealtShares(
+    dealers = [(u, dealt[u].entries) for u in sorted(dealt)]
+
+    def to(v: PeerId, index: int) -> DealtShares:
+        rows = ((u, entries[index]) for u, entries in dealers if u != v)
+        return DealtShares(
             entries=tuple(
                 DealtShare(
                     dealer=u,
-                    sealed=dealt[u].entries[index].sealed or b"",
-                    com_b=dealt[u].entries[index].com_b,
-                    com_s=dealt[u].entries[index].com_s,
+                    sealed=entry.sealed or b"",
+                    com_b=entry.com_b,
+                    com_s=entry.com_s,
                 )
-                for u in sorted(dealt)
-                if u != v
+                for u, entry in rows
             )
         )
-        for index, v in enumerate(u1)
-    }
+
+    return ((v, to(v, index)) for index, v in enumerate(u1))
 
 
 def client_open_shares(

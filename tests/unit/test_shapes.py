@@ -1,6 +1,7 @@
 """secagg.shapes: what a field may be; each is refused by 3.3-6 alone."""
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -107,6 +108,39 @@ def test_subclasses_of_the_plain_types_are_packed_as_what_they_are() -> None:
     packed = shapes.Blob(limit=3).pack_all(mixed)
     assert packed == [b"ab", b"c"]
     assert {type(one) for one in packed} == {bytes}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    x: int
+    y: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked(Plain):
+    def __post_init__(self):
+        if self.x == 4:
+            raise ValueError("four")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slotless:
+    x: int
+    y: bool
+
+
+@pytest.mark.parametrize("make", [Plain, Checked, Slotless, dict])
+def test_rows_made_column_by_column_are_those_made_one_by_one(make) -> None:
+    shape = shapes.record(make, x=shapes.Number(0, 9), y=shapes.Flag())
+    raws = [(3, 1), [5, 0]]
+    assert shape.unpack_all(raws) == [make(x=3, y=True), make(x=5, y=False)]
+    assert {type(one) for one in shape.unpack_all(raws)} == {make}
+
+
+def test_what_a_class_checks_itself_is_checked_in_columns_too() -> None:
+    shape = shapes.record(Checked, x=shapes.Number(0, 9), y=shapes.Flag())
+    with pytest.raises(ValueError, match="four"):
+        shape.unpack_all([(3, 1), (4, 1)])
 
 
 def test_a_record_packs_its_fields_by_name_and_in_order() -> None:

@@ -21,7 +21,7 @@ P = Parties(5, 1)
 T = P.params.t
 DEALER, HOLDER = silo(2), silo(4)
 DEALT = {u: message for u, (message, _) in P.dealt.items()}
-OUT = sk.server_deal_out(DEALT, P.members, P.params)
+OUT = dict(sk.server_deal_out(DEALT, P.members, P.params))
 
 
 def points(dealer, secret, holders):
@@ -145,7 +145,7 @@ def test_each_gets_what_the_others_dealt_to_it() -> None:
 
 def test_who_did_not_deal_is_not_dealt_out_but_gets_its_share() -> None:
     some = {u: DEALT[u] for u in P.members[1:]}
-    out = sk.server_deal_out(some, P.members, P.params)
+    out = dict(sk.server_deal_out(some, P.members, P.params))
     assert set(out) == set(P.members)
     assert all(silo(1) != row.dealer for rows in out.values() for row in rows.entries)
     assert len(out[silo(1)].entries) == 4

@@ -22,7 +22,16 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from tests.benchmarks import client, engine, gpu, sizes, table
+from tests.benchmarks import (
+    bonawitz,
+    client,
+    engine,
+    figures,
+    gpu,
+    growth,
+    sizes,
+    table,
+)
 from tests.benchmarks.machine import this_commit, this_machine
 from tests.benchmarks.others import group as others
 from tests.benchmarks.others.remote import missing as others_missing
@@ -54,6 +63,8 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "engine": Group(engine.run, engine.Sizes(), engine.TOY),
         "client": Group(client.run, client.Sizes(), client.TOY),
         "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
+        "growth": Group(growth.run, growth.Sizes(), growth.TOY),
+        "bonawitz": Group(bonawitz.run, bonawitz.Sizes(), bonawitz.TOY),
         "gpu": Group(gpu.run, gpu.Sizes(), gpu.TOY, gpu.missing, gpu.accelerator),
         "others": Group(others.run, others.Sizes(), others.TOY, others_missing),
     }
@@ -81,6 +92,7 @@ def write(folder: Path, *, readme: Path | None) -> None:
     results = load(folder)
     page = table.full_markdown(results)
     (folder / "rows.md").write_text(page, encoding="utf-8")
+    figures.draw(results, folder)
     if readme is not None:
         table.write_readme(readme, results)
 

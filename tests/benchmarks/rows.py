@@ -66,9 +66,9 @@ class Goal:
         """Return whether `value` reaches the goal."""
         return value >= self.value if self.sense == "at least" else value <= self.value
 
-    def __str__(self) -> str:
-        """Show it as in a table."""
-        return f"{'≥' if self.sense == 'at least' else '≤'} {short(self.value)}"
+    def text(self, unit: str = "") -> str:
+        """Return it as in a table, in `unit` where the value has one."""
+        return f"{'≥' if self.sense == 'at least' else '≤'} {shown(self.value, unit)}"
 
 
 def at_least(value: float) -> Goal:

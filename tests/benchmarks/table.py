@@ -85,12 +85,16 @@ def _marked(row: Row) -> Sequence[str]:
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:
-    reference = "" if row.reference is None else shown(row.reference.median, row.unit)
-    alone = row.compare == "figure" or row.reference is None
-    value = "" if alone else short(row.value) + ("x" if row.compare == "speed" else "")
-    goal = "" if row.goal is None else str(row.goal)
+    """Return name, ours, beside, value and goal; a figure's goal has its unit."""
     ours = shown(row.ours.median, row.unit)
-    return row.name, ours, reference, value or (ours if row.goal else ""), goal
+    reference = "" if row.reference is None else shown(row.reference.median, row.unit)
+    if row.compare == "figure" or row.reference is None:
+        value = ours if row.goal else ""
+        goal = "" if row.goal is None else row.goal.text(row.unit)
+    else:
+        value = short(row.value) + ("x" if row.compare == "speed" else "")
+        goal = "" if row.goal is None else row.goal.text()
+    return row.name, ours, reference, value, goal
 
 
 def _measured(results: Results) -> Iterable[str]:

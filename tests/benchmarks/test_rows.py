@@ -70,6 +70,13 @@ def test_a_row_that_falls_short_is_marked_in_the_table():
     assert "1 of the 2 rows" in text
 
 
+def test_a_figure_beside_a_published_one_is_held_to_a_goal_in_its_unit():
+    one = row(compare="figure", goal=at_most(0.4), headline=True)
+    assert "| a | 2 s | 3 s | **2 s** | ≤ 400 ms |" in table.markdown(
+        {"g": result(one)}
+    )
+
+
 def test_the_readme_has_the_headlines_and_the_page_has_every_row():
     found = {"g": result(row(name="seen", headline=True), row(name="left out"))}
     assert "left out" not in table.markdown(found)

@@ -119,7 +119,8 @@ def _server(
     key, flower = (silos, percent), name == Flower.name
     return Row(
         group="others",
-        name=f"Aggregator beside {name}, {_what(sizes, silos)}, {percent} % lost",
+        name=f"Aggregator beside {name}, {_what(sizes, silos)},"
+        f" {f'{percent} %' if percent else 'none'} lost",
         ours=ours.server[lost],
         reference=theirs.server[lost],
         goal=at_least(_SERVER[key]) if flower and key in _SERVER else None,

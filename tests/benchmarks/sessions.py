@@ -5,13 +5,14 @@ be run each time: the machines are deterministic, so the events that one party s
 kept, and given to a new machine of it as often as it is to be timed. What is timed is
 the production machine and the vector plane around it, as the simulator times them.
 
-The session that is kept is only prepared, nobody times it: so its signatures are taken
-on trust, an agreement is computed once for both ends, and what everybody is sent is
-decoded once. When a party is played again it does all of its own work.
+The session that is kept is only prepared, nobody times it: so what all silos do alike
+is done once, as in a simulation, and an agreement once for both of its ends. When a
+party is played again it does all of its own work.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import copy
 import functools
@@ -22,7 +23,8 @@ from unittest import mock
 
 import numpy as np
 
-from secagg import codec, events
+from secagg import events
+from secagg.alike import carried_out_by
 from secagg.client_state import TaskMemory
 from secagg.cohort import Cohort
 from secagg.consortium import NO_MODEL, Consortium, open_session
@@ -31,7 +33,7 @@ from secagg.crypto import agree
 from secagg.engine import MaskEngine, NumpyThreads
 from secagg.names import PeerId, Round, SessionId, VectorSum
 from secagg.server import Server
-from secagg.simulation.meter import CostMeter
+from secagg.simulation.meter import CostMeter, SharedWork
 from secagg.simulation.session import OPEN_POLICY, plain_sum
 from secagg.task import Task
 from secagg.transitions import ServerPhase
@@ -96,9 +98,12 @@ class _Recorder(Cohort):
     """A cohort that keeps what each party was told, and can be continued twice."""
 
     seen: dict[PeerId, list[Event]] = field(default_factory=dict)
-    packed: dict[int, list[bytes]] = field(default_factory=dict)
+    held_back: list[events.VectorStored] | None = field(default_factory=list)
 
     def tell_server(self, event: events.ServerEvent) -> None:
+        if isinstance(event, events.VectorStored) and self.held_back is not None:
+            self.held_back.append(event)
+            return
         self.seen.setdefault(self.aggregator, []).append(event)
         super().tell_server(event)
 
@@ -106,11 +111,15 @@ class _Recorder(Cohort):
         self.seen.setdefault(peer, []).append(event)
         super().tell_client(peer, event)
 
-    def until_masking(self) -> None:
-        """Run until every member was told U2 and none has masked."""
+    def until_masked(self) -> None:
+        """Run until every member has masked, and the server knows of none."""
         self._serve(self.server.start())
-        while self.server.phase is not ServerPhase.MASKED_INPUT:
+        masking = ServerPhase.MASKED_INPUT
+        while self.server.phase is not masking or self._next_from_server():
             self._deliver(self._queue.popleft())
+
+    def _next_from_server(self) -> bool:
+        return bool(self._queue) and self._queue[0].sender == self.aggregator
 
     def onward(self, silent: Sequence[PeerId]) -> _Recorder:
         """Return a copy that was run to its end without the vectors of `silent`."""
@@ -118,9 +127,14 @@ class _Recorder(Cohort):
         twin.server = copy.copy(self.server)
         twin.clients = {peer: copy.copy(one) for peer, one in self.clients.items()}
         twin.seen = {peer: list(told) for peer, told in self.seen.items()}
-        twin.silent = dict.fromkeys(silent, Round.MASKED_INPUT)
-        twin.inputs, twin._stored, twin._ended = {}, {}, {}
-        twin._queue = self._queue.copy()
+        twin._ended = {}
+        masked, twin.held_back = self.held_back or [], None
+        for event in masked:
+            if event.peer not in silent:
+                twin.tell_server(event)
+        twin._queue = collections.deque(
+            carried for carried in self._queue if carried.sender not in silent
+        )
         while twin.outcome(self.aggregator) is None:
             if twin._queue:
                 twin._deliver(twin._queue.popleft())
@@ -130,12 +144,6 @@ class _Recorder(Cohort):
         while twin._queue:
             twin._deliver(twin._queue.popleft())
         return twin
-
-    def _masked(self, x_u: Contribution, effect: events.MaskVector) -> list[bytes]:
-        """Mask a vector once: it is the same whoever is lost afterwards."""
-        if id(x_u) not in self.packed:
-            self.packed[id(x_u)] = super()._masked(x_u, effect)
-        return self.packed[id(x_u)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,19 +242,15 @@ def record(plan: Plan, losses: Sequence[int] = (0,)) -> dict[int, Recording]:
     clients = {u: people.client(u, OPEN_POLICY, memory) for u in people.silos}
     server = open_session(people, plan.task, clients)
 
-    @functools.cache
-    def contribute(peer: PeerId, sid: SessionId) -> Contribution:
-        return plan.contribution(people, server, peer, sid)
-
     cohort = _Recorder(
         server=server,
         clients=clients,
-        contribute=contribute,
+        contribute=functools.partial(plan.contribution, people, server),
         engine=plan.engine(server.params.width),
         meter=CostMeter(),
     )
-    with _cheaply():
-        cohort.until_masking()
+    with carried_out_by(SharedWork()), _agreed_once():
+        cohort.until_masked()
         return {lost: _ended(plan, cohort.onward(plan.last(lost))) for lost in losses}
 
 
@@ -274,13 +278,10 @@ def _median(counted: Mapping[PeerId, Mapping[str, int]], peers: Sequence[PeerId]
 
 
 @contextlib.contextmanager
-def _cheaply() -> Iterator[None]:
-    """Leave out, while a session is prepared, what takes long and changes nothing."""
+def _agreed_once() -> Iterator[None]:
+    """Compute an agreement once for both of its ends."""
     agreed: dict[tuple[bytes, ...], bytes] = {}
     compute = agree.shared_secret
-
-    def trusted(*_: object, **__: object) -> bool:
-        return True
 
     def shared_secret(sk: agree.KeyPair, pk: bytes) -> bytes:
         pair = tuple(sorted((sk.public, pk)))
@@ -288,14 +289,5 @@ def _cheaply() -> Iterator[None]:
             agreed[pair] = compute(sk, pk)
         return agreed[pair]
 
-    with contextlib.ExitStack() as stack:
-        for module in ("advertise_keys", "consistency", "masked_input"):
-            name = f"secagg.rounds.{module}.signed_by"
-            stack.enter_context(mock.patch(name, trusted))
-        decoded = functools.lru_cache(maxsize=16)(codec.decode_body)
-        stack.enter_context(mock.patch("secagg.codec.decode_body", decoded))
-        stack.enter_context(mock.patch("secagg.crypto.sign.verify", trusted))
-        stack.enter_context(
-            mock.patch("secagg.crypto.agree.shared_secret", shared_secret)
-        )
+    with mock.patch("secagg.crypto.agree.shared_secret", shared_secret):
         yield

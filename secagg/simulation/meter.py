@@ -52,7 +52,7 @@ class SharedWork:
         self, function: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         """Return what `function` makes of the arguments; errors are not kept."""
-        key = (function, args, tuple(sorted(kwargs.items())))
+        key = (function, args, *kwargs.items())
         if key in self._known:
             value, took = self._known[key]
             self.saved += took

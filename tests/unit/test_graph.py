@@ -185,6 +185,29 @@ def test_what_the_certificate_admits_is_never_parted(n, k) -> None:
         assert not [one for one in parted if one[0] >= honest and one[1] >= inner]
 
 
+@pytest.mark.parametrize("asked", [(12, 1, 1), (16, 1, 4), (20, 2, 1), (14, 0, 2)])
+def test_no_dropouts_that_the_rules_admit_part_the_honest(asked) -> None:
+    n, c, d = asked
+    degree = degree_of(*asked)
+    near = neighbours_as_bits(graph.base_graph(n, degree.k))
+    everyone, admitted = (1 << n) - 1, 0
+    for gone in subsets(n, d):
+        u3 = everyone & ~gone
+        if least_degree(near, u3) < degree.least:
+            continue
+        for corrupt in subsets(n, c):
+            admitted += 1
+            assert components(near, u3 & ~corrupt) == 1
+    assert admitted > n
+
+
+def subsets(n, most):
+    """The sets of up to `most` of n, as bits."""
+    for size in range(most + 1):
+        for chosen in itertools.combinations(range(n), size):
+            yield sum(1 << i for i in chosen)
+
+
 @pytest.mark.parametrize(("n", "k"), [*SMALL, (40, 12), (200, 40), (1000, 72)])
 def test_the_smallest_split_decides_for_all_splits(n, k) -> None:
     lam = Fraction(graph.eigenvalue_bound(n, k), 1024)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors bench bench-gpu clean
+.PHONY: help demo test lint vectors bench bench-gpu bench-large clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -29,6 +29,9 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)
 bench: .venv/.installed $(if $(OTHERS),.venv-peers/.installed)  ## ratios, each in one interleaved run; ONLY=engine for a group
 	$(BIN)/python -m tests.benchmarks.bench --only $(ONLY)
+
+bench-large:  ## 10 hospitals with up to 10^8 parameters, and the memory of every process
+	$(MAKE) bench ONLY=large
 
 bench-gpu:  ## the same of the engine on a GPU, where there is one
 	$(MAKE) bench ONLY=gpu

@@ -108,7 +108,9 @@ def is_next(index: int, stored: int, chunks: Chunks) -> bool:
     return index == stored
 
 
-def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
+def check_chunk(
+    chunk: bytes | memoryview, index: int, chunks: Chunks
+) -> NDArray[np.uint32]:
     """Return the elements of a chunk as received.
 
     Returns:
@@ -123,7 +125,7 @@ def check_chunk(chunk: bytes, index: int, chunks: Chunks) -> NDArray[np.uint32]:
     return packing.unpack(chunk, stop - start, chunks.width)
 
 
-def leaf_hash(sid: SessionId, index: int, chunk: bytes) -> bytes:
+def leaf_hash(sid: SessionId, index: int, chunk: bytes | memoryview) -> bytes:
     """Return SHA-256(0x00 || sid || u32 index || packed chunk)."""
     return merkle.leaf_hash(sid, index.to_bytes(4, "little"), chunk)
 
@@ -141,7 +143,7 @@ class RootBuilder:
         """The number of chunks so far."""
         return self._tree.count
 
-    def add(self, index: int, chunk: bytes) -> None:
+    def add(self, index: int, chunk: bytes | memoryview) -> None:
         """Add the next chunk.
 
         Raises:
@@ -173,7 +175,7 @@ class ChunkFrame:
 
     sid: SessionId
     index: int
-    chunk: bytes = field(repr=False)
+    chunk: bytes | memoryview = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ class BlobFrame:
 
     hash: bytes
     offset: int
-    part: bytes = field(repr=False)
+    part: bytes | memoryview = field(repr=False)
 
 
 Frame = EnvelopeFrame | ChunkFrame | BlobFrame
@@ -193,12 +195,12 @@ def envelope_frame(envelope: bytes) -> bytes:
     return _ENVELOPE + envelope
 
 
-def chunk_frame(sid: SessionId, index: int, chunk: bytes) -> bytes:
+def chunk_frame(sid: SessionId, index: int, chunk: bytes | memoryview) -> bytes:
     """Return the frame of a packed chunk."""
     return _CHUNK_HEAD.pack(_CHUNK, sid, index) + chunk
 
 
-def blob_frame(hash: bytes, offset: int, part: bytes) -> bytes:
+def blob_frame(hash: bytes, offset: int, part: bytes | memoryview) -> bytes:
     """Return the frame of a part of a blob."""
     return _BLOB_HEAD.pack(_BLOB, hash, offset) + part
 
@@ -222,10 +224,11 @@ def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
     kind = data[:1]
     if kind == _CHUNK and len(data) > _CHUNK_HEAD.size:
         _, sid, index = _CHUNK_HEAD.unpack_from(data)
-        return ChunkFrame(sid, index, data[_CHUNK_HEAD.size :])
+        # Chunks and parts are megabytes: looked at in the frame, not copied out of it.
+        return ChunkFrame(sid, index, memoryview(data)[_CHUNK_HEAD.size :])
     if kind == _BLOB and len(data) > _BLOB_HEAD.size:
         _, digest, offset = _BLOB_HEAD.unpack_from(data)
-        return BlobFrame(digest, offset, data[_BLOB_HEAD.size :])
+        return BlobFrame(digest, offset, memoryview(data)[_BLOB_HEAD.size :])
     errors.require(
         "7.1-1",
         kind == _ENVELOPE and len(data) > 1,

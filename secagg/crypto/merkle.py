@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from secagg import errors
 
 
-def leaf_hash(*parts: bytes) -> bytes:
+def leaf_hash(*parts: bytes | memoryview) -> bytes:
     """Return SHA-256(0x00 || parts), 32 bytes."""
     hasher = hashlib.sha256(b"\x00")
     for part in parts:

@@ -29,8 +29,10 @@ from tests.benchmarks import (
     figures,
     gpu,
     growth,
+    large,
     sizes,
     table,
+    upload,
 )
 from tests.benchmarks.machine import this_commit, this_machine
 from tests.benchmarks.others import group as others
@@ -64,6 +66,8 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "client": Group(client.run, client.Sizes(), client.TOY),
         "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
         "growth": Group(growth.run, growth.Sizes(), growth.TOY),
+        "upload": Group(upload.run, upload.Sizes(), upload.TOY),
+        "large": Group(large.run, large.Sizes(), large.TOY, large.missing),
         "bonawitz": Group(bonawitz.run, bonawitz.Sizes(), bonawitz.TOY),
         "gpu": Group(gpu.run, gpu.Sizes(), gpu.TOY, gpu.missing, gpu.accelerator),
         "others": Group(others.run, others.Sizes(), others.TOY, others_missing),

@@ -44,7 +44,7 @@ class Spool(abc.ABC):
         self.chunks = chunks
         self._uploads: dict[PeerId, RootBuilder] = {}
 
-    def append(self, peer: PeerId, index: int, chunk: bytes) -> bool:
+    def append(self, peer: PeerId, index: int, chunk: bytes | memoryview) -> bool:
         """Check a chunk and store it; return False for a repeat, which is ignored.
 
         Args:
@@ -110,7 +110,9 @@ class Spool(abc.ABC):
         """Return the root over what is stored of `peer`, and drop what is torn."""
 
     @abc.abstractmethod
-    def _store(self, peer: PeerId, index: int, leaf: bytes, chunk: bytes) -> None:
+    def _store(
+        self, peer: PeerId, index: int, leaf: bytes, chunk: bytes | memoryview
+    ) -> None:
         """Store a chunk after those before it."""
 
     @abc.abstractmethod
@@ -135,9 +137,11 @@ class MemorySpool(Spool):
         self._stored[peer] = []
         return RootBuilder(self.sid)
 
-    def _store(self, peer: PeerId, index: int, leaf: bytes, chunk: bytes) -> None:
+    def _store(
+        self, peer: PeerId, index: int, leaf: bytes, chunk: bytes | memoryview
+    ) -> None:
         del index, leaf
-        self._stored[peer].append(chunk)
+        self._stored[peer].append(bytes(chunk))
 
     def _load(self, peer: PeerId, index: int) -> bytes:
         return self._stored[peer][index]
@@ -203,7 +207,9 @@ class FileSpool(Spool):
                 return
             upload.add_leaf(leaf)
 
-    def _store(self, peer: PeerId, index: int, leaf: bytes, chunk: bytes) -> None:
+    def _store(
+        self, peer: PeerId, index: int, leaf: bytes, chunk: bytes | memoryview
+    ) -> None:
         path = self._path(peer)
         try:
             with path.open("rb+") as file:

@@ -21,7 +21,7 @@ class NoBlobError(errors.LocalProtocolError):
 class Sink(Protocol):
     """Where the bytes of a blob go, in order: a file, or memory."""
 
-    def write(self, part: bytes, /) -> object:
+    def write(self, part: bytes | memoryview, /) -> object:
         """Take the next part."""
         ...
 
@@ -90,7 +90,7 @@ class Fetching:
         """
         await self._done
 
-    def _written(self, part: bytes) -> bool:
+    def _written(self, part: bytes | memoryview) -> bool:
         self._hasher.update(part)
         try:
             self._into.write(part)

@@ -38,7 +38,7 @@ class Scratch:
         """Let the bytes go."""
         self._file.close()
 
-    def write(self, part: bytes) -> int:
+    def write(self, part: bytes | memoryview) -> int:
         """Take the next part.
 
         Raises:

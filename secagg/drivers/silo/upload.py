@@ -1,4 +1,4 @@
-"""Upload: y_u chunk by chunk, masked while the one before is on its way (spec 7).
+"""Upload: y_u chunk by chunk, the next ones masked while one is sent (spec 7).
 
 Nothing of it is kept. A chunk is made from the update, the seeds and the session's
 rounding key whenever it is needed, the same bytes each time, so an upload that was cut
@@ -8,9 +8,12 @@ goes on from wherever the aggregator says.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
+import collections
+import itertools
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Final
 
 from secagg.contribution import Contribution, DeviceContribution
@@ -21,10 +24,23 @@ from secagg.drivers.wire.transport import ConnectionLost
 from secagg.engine import MaskEngine
 from secagg.events import MaskVector
 from secagg.masked_chunks import chunk_maker, chunks_of
-from secagg.vector import RootBuilder, chunk_frame
+from secagg.vector import RootBuilder, chunk_frame, leaf_hash
 
 _CUTS_BY_CHANCE: Final = 2
 """As many cuts of one upload are no chance any more."""
+
+_AHEAD: Final = min(4, os.cpu_count() or 1)
+"""Chunks in the making while one is sent: as the line is faster than a core that masks,
+one for each core, but no more than memory of a few chunks allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A chunk that is ready to go: its leaf for the root, and its frame."""
+
+    index: int
+    leaf: bytes
+    frame: bytes = field(repr=False)
 
 
 class Upload:
@@ -47,11 +63,12 @@ class Upload:
         """
         self._masks = masks
         self._chunk = chunk_maker(x_u, masks.seeds, masks.signs, engine)
+        # A device makes its chunks in order, and is ahead by itself.
+        workers = _AHEAD if isinstance(x_u, Contribution) else 1
+        self._workers = ThreadPoolExecutor(workers)
         self._observer = observer
         self._chunks = chunks_of(x_u.params)
         self._builder = RootBuilder(masks.sid)
-        # A cancelled run leaves its thread to finish a chunk; the next run waits.
-        self._making = threading.Lock()
 
     @property
     def frame_bytes(self) -> int:
@@ -68,26 +85,35 @@ class Upload:
         Raises:
             ConnectionLost: the connection ended; run again on the next one.
         """
-        first = min(start, self._builder.count)
-        sending: asyncio.Task[None] | None = None
+        indices = iter(range(min(start, self._builder.count), self._chunks.count))
+        making: collections.deque[asyncio.Future[_Made]] = collections.deque()
         try:
-            for index in range(first, self._chunks.count):
-                frame = await asyncio.to_thread(self._frame, index)
-                if sending is not None:
-                    await sending
-                sending = asyncio.create_task(self._send(connection, index, frame))
-            if sending is not None:
-                await sending
+            while True:
+                for index in itertools.islice(indices, _AHEAD + 1 - len(making)):
+                    making.append(self._make(index))
+                if not making:
+                    return self._builder.root()
+                made = await making[0]
+                making.popleft()
+                if made.index == self._builder.count:
+                    self._builder.add_leaf(made.leaf)
+                await self._send(connection, made.index, made.frame)
         finally:
-            await _stop(sending)
-        return self._builder.root()
+            # Their threads finish the chunks that they are at, for nobody.
+            for one in making:
+                one.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
 
-    def _frame(self, index: int) -> bytes:
-        with self._making:
-            chunk = self._chunk(index)
-            if index == self._builder.count:
-                self._builder.add(index, chunk)
-        return chunk_frame(self._masks.sid, index, chunk)
+    def _make(self, index: int) -> asyncio.Future[_Made]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._workers, self._made, index)
+
+    def _made(self, index: int) -> _Made:
+        """Mask, pack and hash a chunk; in a thread, beside others."""
+        chunk, sid = self._chunk(index), self._masks.sid
+        return _Made(
+            index, leaf_hash(sid, index, chunk), chunk_frame(sid, index, chunk)
+        )
 
     async def _send(self, connection: Connection, index: int, frame: bytes) -> None:
         await connection.push(frame)
@@ -182,10 +208,3 @@ class Uploader:
             return  # The next connection goes on with it.
         except Exception as error:  # noqa: BLE001 nobody awaits this task
             self._failed(error)
-
-
-async def _stop(sending: asyncio.Task[None] | None) -> None:
-    if sending is not None and not sending.done():
-        sending.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sending

@@ -33,8 +33,10 @@ CLOSE_SECONDS: Final = 2.0
 WRITE_BUFFER: Final = 1 << 20
 """Bytes in the write buffer above which a sender waits: about one chunk."""
 
-QUEUED_FRAMES: Final = 4
-"""Frames read ahead of `recv`; then the socket is left, which holds the peer back."""
+QUEUED_FRAMES: Final = 1
+"""Frames read ahead of `recv`; then the socket is left, which holds the peer back. One
+is read while the one before is looked at; what more would lie here, chunks of a hundred
+uploads at a time, stays with the peers."""
 
 
 # What went wrong is raised or reported here; websockets would print a traceback for

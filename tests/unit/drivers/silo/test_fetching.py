@@ -80,7 +80,7 @@ async def test_an_empty_blob_needs_no_question() -> None:
 
 async def test_a_disk_that_is_full_ends_it_and_says_so() -> None:
     class Full:
-        def write(self, part: bytes) -> int:
+        def write(self, part: bytes | memoryview) -> int:
             del part
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

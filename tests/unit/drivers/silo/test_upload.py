@@ -8,6 +8,7 @@ from secagg.consortium import Consortium
 from secagg.contribution import contribution
 from secagg.crypto.prg import Tag
 from secagg.drivers import progress
+from secagg.drivers.silo import upload as module
 from secagg.drivers.silo.upload import Upload, Uploader
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
@@ -178,7 +179,7 @@ async def test_the_second_cut_of_one_upload_says_what_to_check() -> None:
     for _ in range(3):
         line = Line()
         uploader.resume(line.connection, 0)
-        sizes.append(len(chunk_frame(SID, 0, (await line.chunk()).chunk)))
+        sizes.append(len(chunk_frame(SID, 0, bytes((await line.chunk()).chunk))))
         await line.fall()
         said.append(uploader.cut())
     assert said[0] == ""
@@ -216,3 +217,23 @@ async def test_a_lost_connection_is_no_failure_of_an_upload() -> None:
 def test_a_chunk_frame_is_read_as_it_was_written() -> None:
     frame = chunk_frame(SID, 1, b"chunk")
     assert parse_frame(frame) == ChunkFrame(SID, 1, b"chunk")
+
+
+async def test_while_one_chunk_is_sent_a_few_are_made_and_no_more(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_AHEAD", 2)
+    one, begun = upload(), list[int]()
+    inner = one._chunk
+
+    def noted(index: int) -> bytes:
+        begun.append(index)
+        return inner(index)
+
+    monkeypatch.setattr(one, "_chunk", noted)
+    near, _ = memory.pair()
+    # Nobody writes what is pushed: the first chunk stays on its way.
+    stuck = Connection(near, peer=PeerId("s"), hc=bytes(32))
+    running = asyncio.create_task(one.run(stuck, 0))
+    await until(lambda: stuck._bulk is not None and len(begun) == 3)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert sorted(begun) == [0, 1, 2]

@@ -45,7 +45,7 @@ def hopper():
     """What the GPU's kernels become on a Hopper GPU, compiled once."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.hopper"],
+        [sys.executable, "-W", "error", "-m", "tests.hopper"],
         check=True,
         stdout=subprocess.PIPE,
         env=environment,

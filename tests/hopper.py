@@ -1,11 +1,13 @@
 """What the kernels become on a Hopper GPU, compiled here, where there need not be one.
 
-Run as a program, in a process of its own without TRITON_INTERPRET: it prints JSON, by
-kernel and width. Triton brings the compiler and the disassembler along.
+They are launched as the library launches them, up to the launch itself. Run this as a
+program, in a process of its own without TRITON_INTERPRET: it prints JSON, by kernel and
+width. Triton brings the compiler and the disassembler along.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import subprocess
@@ -14,14 +16,19 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 import triton
 from triton.backends.compiler import GPUTarget
 
-from secagg import field
+from secagg.crypto.prg import Tag
 from secagg.device import kernels
-from secagg.engine import triton_kernels
+from secagg.device.update import DeviceUpdate
+from secagg.engine import MaskSeed, triton_kernels
+from secagg.engine.triton import Triton, run
+from secagg.scale import Scale
 
 HOPPER = GPUTarget("cuda", 90, 32)
+HERE = torch.device("cpu")
 _TOOL = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 _LINE = re.compile(r"^\s+/\*([0-9a-f]+)\*/\s+(?:@!?U?P\w+ )?([A-Z0-9.]+)([^;]*);", re.M)
 
@@ -45,25 +52,43 @@ class Compiled:
     ptx: str
 
 
-def compiled(kernel, signature, constants, warps) -> Compiled:
-    types = signature | dict.fromkeys(constants, "constexpr")
-    source = triton.compiler.ASTSource(kernel, types, constants)
-    options = {"num_warps": warps, "enable_fp_fusion": False}
-    made = triton.compile(source, target=HOPPER, options=options)
+class _Driver:
+    """Stands in for a GPU's driver: says what to compile for, and runs nothing."""
+
+    def get_current_device(self):
+        return 0
+
+    def get_current_stream(self, _):
+        return 0
+
+    def get_current_target(self):
+        return HOPPER
+
+
+def compiled(kernel, launch) -> Compiled:
+    """Return what `launch` would have run of `kernel`."""
+    made = []
+    run = kernel.run
+
+    def warm(*given, **named):
+        made.append(run(*given, **{**named, "warmup": True}))
+
+    kernel.run = warm
+    launch()
+    kernel.run = run
+    (binary,) = made
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        file.write(made.asm["cubin"])
+        file.write(binary.asm["cubin"])
         file.flush()
         usage = _said("-res-usage", file.name)
-        code = [
-            (int(at, 16), op, rest)
-            for at, op, rest in _LINE.findall(_said("-sass", file.name))
-        ]
+        found = _LINE.findall(_said("-sass", file.name))
+    code = [(int(at, 16), op, rest) for at, op, rest in found]
     return Compiled(
         registers=int(usage.partition("REG:")[2].split()[0]),
         stack=int(usage.partition("STACK:")[2].split()[0]),
         loops=sorted(_innermost_loops(code), key=len),
         opcodes=[op for _, op, _ in code],
-        ptx=made.asm["ptx"],
+        ptx=binary.asm["ptx"],
     )
 
 
@@ -88,38 +113,31 @@ def _innermost_loops(code):
 
 
 def accumulate(width: int) -> Compiled:
-    signature = {
-        "acc": "*u32",
-        "table": "*u32",
-        "count": "i32",
-        "first": "i64",
-        "skip": "i32",
-        "size": "i64",
-        "base": "i64",
-    }
-    constants = {"p": field.PRIMES[width], "side": 1, "blocks": 32}
-    return compiled(triton_kernels.accumulate, signature, constants, 1)
+    machine = Triton(width, HERE)
+    seeds = [MaskSeed(bytes(32), Tag.PAIR)] * 3
+    table, acc = machine.table(seeds, [1, -1, 1]), torch.zeros(100, dtype=torch.uint32)
+    # The last place that a window can have: the largest block there is.
+    launch = functools.partial(machine.add, acc, table, (1 << 64) - 100)
+    return compiled(triton_kernels.accumulate, launch)
 
 
 def pack(width: int) -> Compiled:
-    signature = {"out": "*u32", "elements": "*u32", "size": "i64", "count": "i64"}
-    constants = {"width": width, "side": 1, "blocks": 32}
-    return compiled(kernels.pack, signature, constants, 1)
+    packed, y_u = (torch.zeros(count, dtype=torch.uint32) for count in (100, 90))
+    given = (packed, y_u, 90, 100)
+    launch = functools.partial(run, kernels.pack, 100, *given, width=width)
+    return compiled(kernels.pack, launch)
 
 
 def round_off() -> Compiled:
-    signature = {
-        "out": "*u32",
-        "scaled": "*i64",
-        "seed": "*u32",
-        "first": "i64",
-        "size": "i64",
-    }
-    constants = {"p": field.PRIMES[24], "side": 1, "blocks": 32}
-    return compiled(kernels.round_off, signature, constants, 1)
+    scale = Scale.even(bits=16, clip=1.0, coordinate_range=1.0, length=100)
+    update = DeviceUpdate(torch.ones(100), scale, rounding_key=bytes(32))
+    out = torch.zeros(84, dtype=torch.uint32)
+    launch = functools.partial(update.write, 16, 100, Triton(24, HERE), out)
+    return compiled(kernels.round_off, launch)
 
 
 def main() -> None:
+    triton.runtime.driver.set_active(_Driver())
     kinds = {f"accumulate-{width}": accumulate(width) for width in (16, 24, 32)}
     kinds |= {f"pack-{width}": pack(width) for width in (17, 32)}
     kinds["round_off"] = round_off()

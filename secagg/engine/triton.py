@@ -168,8 +168,14 @@ def run(
     assert isinstance(first, torch.Tensor)  # noqa: S101 see above
     tile = _interpreted_blocks(blocks, side) if _interpreted() else _WARP
     with _LAUNCHING, torch.cuda.device(first.get_device()):
+        # No kernel has floats to fuse; unsaid, Triton warns that a default will change.
         kernel[(-(-blocks // tile),)](
-            *given, side=side, blocks=tile, num_warps=1, **constants
+            *given,
+            side=side,
+            blocks=tile,
+            num_warps=1,
+            enable_fp_fusion=False,
+            **constants,
         )
 
 

@@ -182,8 +182,9 @@ def accumulate(
     """
     place = tl.program_id(0).to(tl.int64) * blocks + tl.arange(0, blocks)
     block = (first + place)[None, :]
-    zero = tl.zeros((side, blocks), tl.uint64)
-    sums = (zero,) * _WORDS
+    sums = ()
+    for _ in tl.static_range(_WORDS):
+        sums = sums + (tl.zeros((side, blocks), tl.uint64),)
     for k in range(0, count, side):
         row = table + (k + tl.arange(0, side)[:, None]) * _ROW
         cut = tl.load(row + _CUT)

@@ -1,15 +1,19 @@
 """secagg.contribution: x_u in windows, with its extras behind it (5)."""
 
 import itertools
+import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg import errors, extras
+from secagg import errors, extras, quantize
 from secagg.contribution import check_weight, contribution
+from secagg.crypto import prg
 from secagg.entropy import SeededEntropy
+from secagg.field import centre
 from secagg.messages import Extra
 from secagg.names import SessionId, VectorSum
 from tests.samples import blob, parameters
@@ -124,3 +128,34 @@ def test_a_contribution_shows_neither_update_nor_extras() -> None:
     shown = repr(made(UPDATE, params()))
     assert "123" not in shown
     assert "0.5" not in shown
+
+
+class Endless:
+    """An update of 2^40 coordinates that nobody holds: the same few over and over."""
+
+    dtype = np.dtype(np.float32)
+    size = 1 << 40
+    shape = (size,)
+    few = np.linspace(-0.2, 0.2, 1000, dtype=np.float32)
+
+    def __getitem__(self, window: slice):
+        places = np.arange(window.start, window.stop) % len(self.few)
+        return self.few[places]
+
+
+@pytest.mark.parametrize("start", [(1 << 31) - 5, (1 << 32) - 7, (1 << 40) - 40])
+def test_windows_beyond_2_32_are_those_of_their_position(monkeypatch, start) -> None:
+    monkeypatch.setattr(quantize, "l2_norm", lambda update, name: 1.0)
+    found = params(m=Endless.size, extras=(), weighting="uniform", max_weight=1)
+    update: Any = Endless()
+    key = blob(9)
+    x_u = quantize.QuantizedUpdate(update, found.scale, rounding_key=key)
+    stop = start + 40
+    whole = centre(x_u.chunk(start, stop, found.p), found.p)
+    cut = [x_u.chunk(k, k + 8, found.p) for k in range(start, stop, 8)]
+    assert np.array_equal(whole, centre(np.concatenate(cut), found.p))
+    words = prg.words(key, prg.Tag.ROUND, start, stop)
+    for place, word, value in zip(range(start, stop), words, whole, strict=True):
+        v = float(update[place : place + 1][0]) * found.scale.s
+        rounded = math.floor(v) + (int(word) < (v - math.floor(v)) * 2**32)
+        assert abs(int(value) - rounded) <= (abs(v) > found.scale.x_max - 1)

@@ -246,3 +246,44 @@ def test_frames_do_not_show_what_they_carry() -> None:
         vector.BlobFrame(SID, 1, b"5ec2e7"),
     ]
     assert "5ec2e7" not in "".join(map(repr, frames))
+
+
+# --- beyond 2 and 4 GB, where nothing is allocated
+
+
+@pytest.mark.parametrize("chunk_log2", [12, 18, 20])
+@pytest.mark.parametrize("length", [(1 << 33) + 5, (1 << 40) - 1, 1 << 40])
+def test_a_vector_of_up_to_2_40_elements_is_cut_without_gap(length, chunk_log2) -> None:
+    chunks = vector.Chunks(length=length, width=23, chunk_log2=chunk_log2)
+    last, step = chunks.count - 1, 1 << chunk_log2
+    assert last < 1 << 32
+    far = (1 << 32) // step
+    for index in (0, far - 1, far, far + 1, last - 1):
+        assert chunks.span(index) == (index * step, index * step + step)
+        assert chunks.size_bytes(index) * 8 == step * 23
+    assert chunks.span(last) == (last * step, length)
+    whole = last * chunks.size_bytes(0) + chunks.size_bytes(last)
+    assert chunks.total_bytes == whole == -(-length * 23 // 8)
+
+
+def test_a_chunk_beyond_2_31_is_next_and_one_beyond_the_last_is_not() -> None:
+    chunks = vector.Chunks(length=1 << 44, width=32, chunk_log2=12)
+    assert chunks.count == 1 << 32
+    for index in (1 << 31, (1 << 32) - 1):
+        assert vector.is_next(index, index, chunks)
+        assert not vector.is_next(index, index + 1, chunks)
+    assert refused_rule(vector.is_next, 1 << 32, 1 << 32, chunks) == "7.1-2"
+
+
+def test_frames_carry_the_last_index_and_offsets_beyond_4_gib() -> None:
+    chunk = vector.parse_frame(vector.chunk_frame(SID, (1 << 32) - 1, b"x"))
+    assert chunk == vector.ChunkFrame(SID, (1 << 32) - 1, b"x")
+    for offset in ((1 << 32) + 3, (1 << 63) + 5):
+        blob = vector.parse_frame(vector.blob_frame(SID, offset, b"x"))
+        assert blob == vector.BlobFrame(SID, offset, b"x")
+
+
+def test_the_leaf_of_a_chunk_beyond_2_31_names_its_index() -> None:
+    index = (1 << 31) + 7
+    stream = b"\x00" + SID + bytes([7, 0, 0, 0x80]) + b"chunk"
+    assert vector.leaf_hash(SID, index, b"chunk") == hashlib.sha256(stream).digest()

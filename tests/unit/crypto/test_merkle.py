@@ -1,5 +1,6 @@
 """secagg.crypto.merkle: the tree of RFC 6962, grown and as defined."""
 
+import functools
 import hashlib
 
 import pytest
@@ -68,3 +69,41 @@ def test_no_node_passes_as_a_leaf() -> None:
 def test_no_leaves_have_no_root() -> None:
     with pytest.raises(errors.LocalProtocolError):
         merkle.root([])
+
+
+@functools.cache
+def of_equal_leaves(count: int) -> bytes:
+    """The tree hash as defined, of `count` equal leaves."""
+    if count == 1:
+        return LEAVES[0]
+    k = 1 << ((count - 1).bit_length() - 1)
+    return merkle.node_hash(of_equal_leaves(k), of_equal_leaves(count - k))
+
+
+def grown(count: int) -> merkle.Tree:
+    """The tree over `count` equal leaves, without adding them one by one."""
+    tree = merkle.Tree()
+    tree.count = count
+    powers = [1 << i for i in reversed(range(count.bit_length())) if count >> i & 1]
+    tree._complete = [of_equal_leaves(power) for power in powers]
+    return tree
+
+
+@pytest.mark.parametrize("count", [3, 8, 13])
+def test_a_tree_of_equal_leaves_is_grown_as_one_by_one(count) -> None:
+    tree = merkle.Tree()
+    for _ in range(count):
+        tree.add(LEAVES[0])
+    assert tree._complete == grown(count)._complete
+
+
+@pytest.mark.parametrize("count", [(1 << 28) - 1, (1 << 32) - 2, (1 << 32) - 1])
+def test_as_many_leaves_as_a_vector_can_have_chunks_have_the_root_as_defined(
+    count,
+) -> None:
+    tree = grown(count)
+    assert tree.root() == of_equal_leaves(count)
+    tree.add(LEAVES[0])
+    assert tree.count == count + 1
+    assert tree.root() == of_equal_leaves(count + 1)
+    assert len(tree._complete) <= 33

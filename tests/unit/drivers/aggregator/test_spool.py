@@ -333,3 +333,26 @@ def test_after_a_restart_only_running_sessions_are_kept(tmp_path) -> None:
 def test_a_directory_that_was_never_made_needs_no_sweep(tmp_path) -> None:
     spools.sweep(tmp_path / "none", ())
     assert not (tmp_path / "none").exists()
+
+
+# --- beyond 4 GB
+
+
+@pytest.mark.parametrize("index", [1 << 11, (1 << 20) - 2])
+def test_a_chunk_beyond_4_gib_lies_behind_those_before_it(tmp_path, index) -> None:
+    # 2^20 chunks of 2.5 MiB: the file is sparse, and ends where the test began.
+    chunks = vector.Chunks(length=(1 << 40) - 3, width=20, chunk_log2=20)
+    spool = FileSpool(tmp_path, SID, chunks)
+    assert spool.next_index(BERN) == 0
+    upload = spool._upload(BERN)
+    before = vector.leaf_hash(SID, 0, b"before")
+    upload._tree.count = index
+    upload._tree._complete = [before] * index.bit_count()
+    parts = [bytes(chunks.size_bytes(k)) for k in (index, index + 1)]
+    assert spool.append(BERN, index, parts[0])
+    assert spool.append(BERN, index + 1, parts[1])
+    assert spool.next_index(BERN) == index + 2
+    assert spool.read(BERN, index + 1) == parts[1]
+    size = (tmp_path / SID.hex() / BERN).stat().st_size
+    assert size == 32 * (index + 2) + (index + 1) * len(parts[0]) + len(parts[1])
+    assert size > 1 << 32

@@ -153,7 +153,10 @@ class TaskTerms(Section):
         default=None,
         alias="range",
         gt=0,
-        description="where a coordinate saturates; clip",
+        description="where a coordinate saturates; clip, or 6 clip / sqrt(m) rotated",
+    )
+    rotation: bool = Field(
+        default=False, description="rotate updates, so that fewer bits serve"
     )
     bits: int = Field(
         default=16, ge=8, le=24, description="bits of a coordinate, 8 to 24"
@@ -282,6 +285,9 @@ class PolicyTerms(Section):
     min_inputs: int = Field(default=3, ge=3)
     max_clip: float | None = Field(default=None, gt=0)
     min_bits: int = Field(default=8, ge=8, le=24)
+    min_range: float | None = Field(default=None, gt=0)
+    max_ranges: int = Field(default=1024, ge=1, le=1024)
+    rotation: bool = True
     weightings: Names = ("uniform", "weighted")
     max_weight: int = Field(default=1 << 31, ge=1, le=1 << 31)
     min_noise_multiplier: float = Field(default=0.0, ge=0)

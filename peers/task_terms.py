@@ -46,6 +46,7 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
         length=layout.size,
         clip=terms.clip,
         coordinate_range=terms.coordinate_range,
+        rotation=terms.rotation,
         bits=terms.bits,
         weighting=terms.weighting,
         max_weight=terms.max_weight,

@@ -81,6 +81,7 @@ def open_session(
         for effect in client.handle(said):
             if isinstance(effect, events.SayReady):
                 ready[peer] = effect.ready.ready_nonce
+    entropy = consortium.entropy[consortium.aggregator.id]
     manifest = task.manifest(
         aggregator=consortium.aggregator.id,
         roster=consortium.roster,
@@ -89,6 +90,7 @@ def open_session(
         attempt=attempt,
         model_hash=NO_MODEL,
         previous_link=previous_link,
+        rotation=entropy.draw("rotation", 32) if task.rotation else None,
     )
     return Server(
         identity=consortium.aggregator, roster=consortium.roster, manifest=manifest

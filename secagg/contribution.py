@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contribution:
-    """One silo's x_u: m coordinates, then the limbs of the extras.
+    """One silo's x_u: m' coordinates, then the limbs of the extras.
 
     Attributes:
         params: the session's.
         coordinates: the quantized update.
-        tail: the limbs, uint32, shape (M - m,).
+        tail: the limbs, uint32, shape (M - m',).
     """
 
     params: Parameters
@@ -42,11 +42,11 @@ class Contribution:
 
     def window(self, start: int, stop: int) -> InputVector:
         """Return x_u[start:stop] mod p, uint32; 0 <= start <= stop <= M."""
-        m, p = self.params.m, self.params.p
-        head = self.coordinates.chunk(min(start, m), min(stop, m), p)
-        if stop <= m:
+        end, p = self.params.coordinates, self.params.p
+        head = self.coordinates.chunk(min(start, end), min(stop, end), p)
+        if stop <= end:
             return head
-        tail = self.tail[max(start - m, 0) : stop - m]
+        tail = self.tail[max(start - end, 0) : stop - end]
         return InputVector(np.concatenate([head, tail]))
 
 
@@ -57,7 +57,7 @@ class DeviceContribution:
     Attributes:
         params: the session's.
         coordinates: the quantized update; no window of it can be read here.
-        tail: the limbs, uint32, shape (M - m,).
+        tail: the limbs, uint32, shape (M - m',).
     """
 
     params: Parameters

@@ -15,7 +15,7 @@ from secagg.params import Limbs, Parameters
 
 
 def encode(values: Mapping[str, int], params: Parameters) -> InputVector:
-    """Write one client's extras as field elements, uint32, shape (M - m,).
+    """Write one client's extras as field elements, uint32, shape (M - m',).
 
     Args:
         values: exactly the names of `params.extras`.
@@ -49,13 +49,13 @@ def decode(tail: VectorSum, params: Parameters, count: int) -> dict[str, int]:
     """Return the sum of each extra over U3, exact.
 
     Args:
-        tail: the opened sums of the limbs, int64, shape (M - m,).
+        tail: the opened sums of the limbs, int64, shape (M - m',).
         params: the session's.
         count: |U3|.
     """
     sums: dict[str, int] = {}
     for place in params.limbs:
-        start = place.start - params.m
+        start = place.start - params.coordinates
         limbs = [int(limb) for limb in tail[start : start + place.count]]
         total = sum(limb << (params.limb_bits * i) for i, limb in enumerate(limbs))
         sums[place.extra.name] = total + count * place.extra.low

@@ -78,7 +78,12 @@ class Parameters:
             RemoteProtocolError: rules 2.2-1 to 2.2-10.
         """
         check_ranges(manifest)
-        scale = Scale(bits=manifest.bits, clip=manifest.clip, ranges=manifest.ranges)
+        scale = Scale(
+            bits=manifest.bits,
+            clip=manifest.clip,
+            ranges=manifest.ranges,
+            seed=manifest.rotation,
+        )
         params = cls(
             members=tuple(member.peer for member in manifest.members),
             c=manifest.corruption_bound,
@@ -129,8 +134,13 @@ class Parameters:
 
     @property
     def m(self) -> int:
-        """Coordinates of the update, without the extras."""
+        """Coordinates of the update, m."""
         return self.scale.length
+
+    @property
+    def coordinates(self) -> int:
+        """Coordinates of the vector without the extras, m': m unless rotated."""
+        return self.scale.coordinates
 
     @property
     def q(self) -> int:
@@ -173,16 +183,16 @@ class Parameters:
         derived = list(self.declared_extras)
         if self.weighting == "weighted":
             derived.append(Extra(name=WEIGHT, low=0, high=self.max_weight))
-        # With noise its range m would swell the sensitivity (rule 10-2): left out.
+        # With noise its range m' would swell the sensitivity (rule 10-2): left out.
         if self.scale.saturates and self.dp is None:
-            derived.append(Extra(name=SATURATED, low=0, high=self.m))
+            derived.append(Extra(name=SATURATED, low=0, high=self.coordinates))
         return tuple(derived)
 
     @cached_property
     def limbs(self) -> tuple[Limbs, ...]:
-        """The place of every extra, after the m coordinates."""
+        """The place of every extra, after the m' coordinates."""
         places: list[Limbs] = []
-        start = self.m
+        start = self.coordinates
         for extra in self.extras:
             span = (extra.high - extra.low).bit_length()
             count = max(1, -(-span // self.limb_bits))
@@ -193,7 +203,7 @@ class Parameters:
     @cached_property
     def total_length(self) -> int:
         """M: coordinates and limbs together, the length of y_u."""
-        return self.m + sum(place.count for place in self.limbs)
+        return self.coordinates + sum(place.count for place in self.limbs)
 
     @property
     def noised_extra_ranges(self) -> tuple[int, ...]:
@@ -236,9 +246,9 @@ def check_ranges(manifest: Manifest) -> None:
     kinds = (manifest.graph, manifest.losses, manifest.keystream)
     errors.require(
         "2.2-7",
-        kinds == ("complete", None, "chacha20") and manifest.rotation is None,
-        f"graph {manifest.graph} with losses {manifest.losses}, keystream "
-        f"{manifest.keystream} or a rotation is not supported by secagg/1",
+        kinds == ("complete", None, "chacha20"),
+        f"graph {manifest.graph} with losses {manifest.losses} or keystream "
+        f"{manifest.keystream} is not supported by secagg/1",
     )
     _check_noise(manifest.dp)
     durations = manifest.durations
@@ -248,12 +258,13 @@ def check_ranges(manifest: Manifest) -> None:
 
 def _check_scale(manifest: Manifest) -> None:
     counts = [count for count, _ in manifest.ranges]
-    parted = 1 <= len(counts) <= MAX_RANGES and min(counts) >= 1
+    most = MAX_RANGES if manifest.rotation is None else 1
+    parted = 1 <= len(counts) <= most and min(counts) >= 1
     errors.require(
         "2.2-10",
         parted and sum(counts) == manifest.length,
         f"{len(counts)} ranges of {sum(counts)} coordinates for m = {manifest.length}:"
-        f" need 1 to {MAX_RANGES} whose counts are at least 1 and add up to m",
+        f" need 1 to {most} whose counts are at least 1 and add up to m",
     )
     bits, clip = manifest.bits, manifest.clip
     radii = {radius for _, radius in manifest.ranges}

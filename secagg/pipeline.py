@@ -30,7 +30,7 @@ from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import WEIGHT, Parameters
 from secagg.privacy.ledger import BudgetLedger
 from secagg.privacy.mechanism import NoiseEvent
-from secagg.quantize import dequantize
+from secagg.quantize import MeanView, dequantize, window_of
 from secagg.released import Read, ReleasedVector
 from secagg.robust.check import ExtraSum, Means, OpenedSum, Sees, Verdict
 from secagg.scale import Scale
@@ -47,7 +47,7 @@ class Released:
 
     Attributes:
         verdicts: of every check, in the order of the registry.
-        vector: the integer sum, noise included, shape (m,).
+        vector: the integer sum, noise included, shape (m',).
         extras: the sum of each extra by name, noise included.
         scale: the session's.
         divisor: of the mean: |U3|, or W / w_max.
@@ -116,9 +116,9 @@ def opened_sum(
         u3_count: |U3|.
         previous: the mean released in the round before, of length m.
     """
-    sums = extras.decode(VectorSum(total[params.m :]), params, u3_count)
+    sums = extras.decode(VectorSum(total[params.coordinates :]), params, u3_count)
     return OpenedSum(
-        vector=VectorSum(total[: params.m]),
+        vector=VectorSum(total[: params.coordinates]),
         u3_count=u3_count,
         x_max=params.scale.x_max,
         delta_int=params.scale.delta_int,
@@ -174,12 +174,15 @@ def release(
         vector = opened.vector.astype(np.int64, copy=not in_place)
         noised = _noised(dataclasses.replace(opened, vector=VectorSum(vector)), noise)
     sums = {one.extra.name: one.total for one in noised.extras}
+    count = divisor(params, u3_count=noised.u3_count, extras=sums)
+    mean = MeanView(window_of(noised.vector), params.scale, count)
+    seen = dataclasses.replace(noised, mean=mean)
     return Released(
-        verdicts=verdicts + _checked(noised, Sees.RELEASED),
+        verdicts=verdicts + _checked(seen, Sees.RELEASED),
         vector=noised.vector,
         extras=tuple((one.extra.name, one.total) for one in noised.extras),
         scale=params.scale,
-        divisor=divisor(params, u3_count=noised.u3_count, extras=sums),
+        divisor=count,
         event=event,
         sigma_squared=sigma_squared,
         epsilon=epsilon,

@@ -6,11 +6,13 @@ laxer by its own configuration, never by a message.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from secagg import errors
 from secagg.messages import Manifest
 from secagg.params import input_floor
+from secagg.scale import MAX_RANGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,10 @@ class Policy:
         min_inputs: the least |U3| that the Manifest's n and c may lead to.
         max_clip: the greatest clip norm C; None allows any.
         min_bits: the least b.
+        min_range: the least range of a coordinate; None allows any. A narrow one
+            saturates: the sum is then of little but signs.
+        max_ranges: the most ranges that coordinates may have.
+        rotation: whether an update may be rotated before it is rounded.
         weightings: which of ``uniform`` and ``weighted`` it accepts.
         max_weight: the greatest w_max of a weighted mean.
         min_noise_multiplier: 0 accepts a sum without noise; above 0 the Manifest must
@@ -37,6 +43,9 @@ class Policy:
     min_inputs: int = 3
     max_clip: float | None = None
     min_bits: int = 8
+    min_range: float | None = None
+    max_ranges: int = MAX_RANGES
+    rotation: bool = True
     weightings: frozenset[str] = frozenset({"uniform", "weighted"})
     max_weight: int = 1 << 31
     min_noise_multiplier: float = 0.0
@@ -68,6 +77,7 @@ class Policy:
         _demand(limit is None or clip <= limit, f"clip {clip} exceeds max_clip {limit}")
         bits = manifest.bits
         _demand(bits >= self.min_bits, f"bits {bits} is below min_bits {self.min_bits}")
+        self._check_ranges(manifest)
         kind = manifest.weighting
         _demand(kind in self.weightings, f"weighting {kind} is not in weightings")
         weight = manifest.max_weight
@@ -79,6 +89,18 @@ class Policy:
         )
         m = manifest.length
         _demand(m <= self.max_length, f"m = {m} exceeds max_length {self.max_length}")
+
+    def _check_ranges(self, manifest: Manifest) -> None:
+        narrowest = min((radius for _, radius in manifest.ranges), default=math.inf)
+        floor = self.min_range
+        _demand(
+            floor is None or narrowest >= floor,
+            f"a range is {narrowest}, below min_range {floor}",
+        )
+        count, most = len(manifest.ranges), self.max_ranges
+        _demand(count <= most, f"{count} ranges exceed max_ranges {most}")
+        rotated = manifest.rotation is not None
+        _demand(self.rotation or not rotated, "a rotation, and rotation is not allowed")
 
 
 def _demand(condition: bool, detail: str) -> None:

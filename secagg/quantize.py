@@ -13,9 +13,12 @@ Why ||x||_2 <= delta_int, rounding of floats included; u = 2^-53, h = 2^-44:
    ranges of `Scale`, so either way k ||g|| <= s C (1 - h) (1 + u)^3 / (1 - 2^-45).
 3. A weight in (0, 1] cannot raise k: rounding is monotone. Nor can another range: s
    is from here on the largest scale.
-4. v_i = fl(k g_i) adds (1 + u), and less than 2^-1000 in all where it underflows. As
-   h > 2^-45 + 5 u + 2^-1000, ||v|| <= s C. Saturation only lowers it.
-5. |x_i - v_i| < 1, so ||x|| < s C + sqrt(m).
+4. fl(k g_i) adds (1 + u), and less than 2^-1000 in all where it underflows. It is v_i;
+   or with a rotation, k divided by sqrt(B) exactly, goes through signs and at most 12
+   butterflies. In exact numbers these keep the norm, and each adds (1 + u): it errs by
+   u of each value, and sums do not underflow. As h > 2^-45 + 17 u + 2^-1000,
+   ||v|| <= s C. Saturation only lowers it.
+5. |x_i - v_i| < 1, so ||x|| < s C + sqrt(m').
 
 And |x_i| <= x_max: v_i is saturated there, and x_max is an integer.
 """
@@ -23,6 +26,7 @@ And |x_i| <= x_max: v_i is saturated there, and x_max is an integer.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Final
 
@@ -33,6 +37,7 @@ from secagg import errors, field
 from secagg.crypto import prg
 from secagg.names import InputVector
 from secagg.norm import FloatArray, blocks, l2_norm
+from secagg.rotation import Rotation
 from secagg.scale import Scale
 
 _FLOATS: Final = (np.float16, np.float32, np.float64)
@@ -41,6 +46,9 @@ _HAIR: Final = 2.0**-44
 
 WORD: Final = 2.0**32
 """How many words a rounding stream draws from: integers are made in steps of 2^-32."""
+
+Integers = Callable[[int, int], NDArray[np.signedinteger[Any]]]
+"""Returns the coordinates [low, high) of a sum."""
 
 
 class QuantizedUpdate:
@@ -63,7 +71,7 @@ class QuantizedUpdate:
         """Check the update and fix its gain.
 
         Args:
-            update: finite, shape (m,), float16 to float64.
+            update: finite, shape (m,), float16 to float64; rotated here, if at all.
             scale: the session's.
             weight: w_u / w_max, in (0, 1].
             rounding_key: 32 bytes, fresh for this session.
@@ -93,15 +101,16 @@ class QuantizedUpdate:
 
         Args:
             start: first coordinate, 0 <= start <= stop.
-            stop: end of the window, at most m.
+            stop: end of the window, at most m'.
             p: the field's prime, above 2 x_max.
 
         Raises:
             ParameterError: the window or the prime is out of its range.
         """
-        if not 0 <= start <= stop <= self._scale.length:
+        most = self._scale.coordinates
+        if not 0 <= start <= stop <= most:
             raise errors.ParameterError(
-                f"window [{start}, {stop}) is not within 0..{self._scale.length}"
+                f"window [{start}, {stop}) is not within 0..{most}"
             )
         if 2 * self._scale.x_max >= p:
             raise errors.ParameterError(
@@ -121,11 +130,13 @@ class QuantizedUpdate:
         limit = self._scale.x_max * WORD
         return sum(
             int(np.count_nonzero(np.abs(self._scaled(low, high)) > limit))
-            for low, high in blocks(0, self._scale.length)
+            for low, high in blocks(0, self._scale.coordinates)
         )
 
     def _scaled(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return v_i 2^32 before saturation; the factor 2^32 is exact."""
+        if self._scale.rotation is not None:
+            return self._rotated(self._scale.rotation, start, stop)
         scaled = np.empty(stop - start)
         for low, high, entry in self._scale.spans(start, stop):
             place = scaled[low - start : high - start]
@@ -133,6 +144,13 @@ class QuantizedUpdate:
             # The type says that float32 is widened first, and not multiplied as it is.
             np.multiply(self._update[low:high], gain, out=place, dtype=np.float64)
         return scaled
+
+    def _rotated(
+        self, rotation: Rotation, start: int, stop: int
+    ) -> NDArray[np.float64]:
+        first, last = start // rotation.block, -(-stop // rotation.block)
+        made = rotation.forward(self._update, self._gains[0], first, last)
+        return made[start - first * rotation.block :][: stop - start]
 
     def _round(self, start: int, stop: int) -> NDArray[np.int64]:
         """Return floor(v) + [word < 2^32 (v - floor(v))] as integers, exactly.
@@ -155,13 +173,17 @@ class QuantizedUpdate:
 def gains(norm: float, scale: Scale, weight: float) -> tuple[float, ...]:
     """Return, for each entry of the ranges, what g_i is multiplied by: 2^32 v_i / g_i.
 
+    With a rotation it is divided by sqrt(B), exactly, which the butterflies put back.
+
     Args:
         norm: of the update.
         scale: the session's.
         weight: w_u / w_max, in (0, 1].
     """
+    root = 1.0 if scale.rotation is None else scale.rotation.root
     return tuple(
-        weight * (clip_factor(norm, scale.clip, unit=s) * WORD) for s in scale.scales
+        weight * (clip_factor(norm, scale.clip, unit=s) * WORD) / root
+        for s in scale.scales
     )
 
 
@@ -181,34 +203,93 @@ def clip_factor(norm: float, clip: float, unit: float = 1.0) -> float:
     return unit if norm <= held else unit * held / norm
 
 
+class MeanView:
+    """The mean that an integer sum gives, window by window: ``view[low:high]``."""
+
+    def __init__(self, integers: Integers, scale: Scale, divisor: float) -> None:
+        """Refer to the sum; nothing is read yet.
+
+        Args:
+            integers: returns a window of the sum, of its m' coordinates. With a
+                rotation it is asked for whole groups, of 2^20 at most.
+            scale: the session's.
+            divisor: |U3| for uniform weights, W / w_max for weighted ones.
+
+        Raises:
+            ParameterError: the divisor is not positive and finite.
+        """
+        if not 0 < divisor < math.inf:
+            raise errors.ParameterError(
+                f"divisor = {divisor} must be positive and finite"
+            )
+        self._integers = integers
+        self._scale = scale
+        self._divisor = divisor
+        # Only with a rotation, whose windows need the whole group they lie in.
+        self._last: tuple[int, NDArray[np.float64]] | None = None
+
+    def __len__(self) -> int:
+        """Return m."""
+        return self._scale.length
+
+    def __getitem__(self, window: slice) -> NDArray[np.float64]:
+        """Return total_j / (s_j divisor), rotated back; the window's step is 1."""
+        start, stop, _ = window.indices(len(self))
+        mean = np.empty(max(0, stop - start))
+        if self._scale.rotation is not None:
+            self._turn_back(self._scale.rotation, start, mean)
+            return mean
+        for low, high, entry in self._scale.spans(start, stop):
+            unit = self._scale.scales[entry] * self._divisor
+            place = mean[low - start : high - start]
+            np.divide(self._integers(low, high), unit, out=place)
+        return mean
+
+    def windows(self, step: int) -> Iterator[tuple[int, int]]:
+        """Yield consecutive windows of about `step` that are cheap to read."""
+        if self._scale.rotation is not None:
+            step = self._scale.rotation.group_length
+        for low in range(0, len(self), step):
+            yield low, min(low + step, len(self))
+
+    def _turn_back(
+        self, rotation: Rotation, start: int, mean: NDArray[np.float64]
+    ) -> None:
+        stop = start + len(mean)
+        for group, low, high in rotation.groups(start, stop):
+            turned = self._group(rotation, group, low, high)
+            begin, end = max(low, start), min(low + len(turned), stop)
+            mean[begin - start : end - start] = turned[begin - low : end - low]
+
+    def _group(
+        self, rotation: Rotation, group: int, low: int, high: int
+    ) -> NDArray[np.float64]:
+        if self._last is None or self._last[0] != group:
+            turned = rotation.backward(self._integers(low, high), group)
+            turned /= self._scale.s * self._divisor * rotation.root
+            self._last = (group, turned)
+        return self._last[1]
+
+
 def dequantize(
-    total: NDArray[np.signedinteger[Any]],
-    scale: Scale,
-    divisor: float,
-    *,
-    start: int = 0,
+    total: NDArray[np.signedinteger[Any]], scale: Scale, divisor: float
 ) -> NDArray[np.float64]:
-    """Return the mean whose integer sum is `total`, or a window of it.
+    """Return the mean whose integer sum is `total`, shape (m,).
 
     Args:
-        total: a window of the opened sum, |values| below 2^53.
+        total: the opened sum, shape (m',), |values| below 2^53.
         scale: the session's.
         divisor: |U3| for uniform weights, W / w_max for weighted ones.
-        start: the window's first coordinate.
-
-    Returns:
-        total_j / (s_j divisor), shape of `total`.
 
     Raises:
         ParameterError: the divisor is not positive and finite.
     """
-    if not 0 < divisor < math.inf:
-        raise errors.ParameterError(f"divisor = {divisor} must be positive and finite")
-    mean = np.empty(len(total))
-    for low, high, entry in scale.spans(start, start + len(total)):
-        place = slice(low - start, high - start)
-        np.divide(total[place], scale.scales[entry] * divisor, out=mean[place])
-    return mean
+    return MeanView(window_of(total), scale, divisor)[:]
+
+
+def window_of(total: NDArray[np.signedinteger[Any]]) -> Integers:
+    """Return what gives the windows of a sum in memory."""
+    return lambda low, high: total[low:high]
 
 
 def _check_shape(update: FloatArray, length: int, name: str) -> None:

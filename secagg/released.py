@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from secagg import errors
 from secagg.messages import BlobRef
 from secagg.names import Mean, VectorSum
-from secagg.quantize import dequantize
+from secagg.quantize import MeanView
 from secagg.scale import MIN_BITS, Scale
 
 PART: Final = 1 << 17
@@ -38,7 +38,7 @@ def encoded(total: VectorSum, width: int) -> Iterator[memoryview]:
     """Yield the coordinates as bytes, signed, little endian, part by part.
 
     Args:
-        total: the released integer sum, shape (m,).
+        total: the released integer sum, shape (m',).
         width: bytes of a coordinate, from `width_of`.
     """
     stored = np.dtype(f"<i{width}")
@@ -59,8 +59,8 @@ def reference(total: VectorSum) -> BlobRef:
 class ReleasedVector:
     """The released integer sum where it lies, and the mean that it gives.
 
-    A slice of it is that window of the mean. Nothing is kept: what is asked for is read
-    and computed each time.
+    A slice of it is that window of the mean. What is asked for is read and computed
+    each time; of a rotated sum the last group is kept, 8 MiB.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class ReleasedVector:
             divisor: |U3|, or W / w_max for a weighted mean.
 
         Raises:
-            RemoteProtocolError: another width, or not m * width bytes (rule 4.8-2).
+            RemoteProtocolError: another width, or not m' * width bytes (rule 4.8-2).
         """
-        width, length = said.width, scale.length
+        width, length = said.width, scale.coordinates
         errors.require("4.8-2", width in {4, 8}, f"coordinates of {width} bytes")
         errors.require(
             "4.8-2",
@@ -86,8 +86,8 @@ class ReleasedVector:
         )
         self._read = read
         self._stored = np.dtype(f"<i{width}")
-        self._scale = scale
-        self._divisor = divisor
+        self._coordinates = length
+        self._mean = MeanView(self.integers, scale, divisor)
 
     @classmethod
     def of(cls, data: bytes, *, width: int, length: int) -> Self:
@@ -106,24 +106,23 @@ class ReleasedVector:
 
     def __len__(self) -> int:
         """Return m."""
-        return self._scale.length
+        return len(self._mean)
 
     def __getitem__(self, window: slice) -> NDArray[np.float64]:
         """Return a window of the mean; its step is 1."""
-        start, stop, _ = window.indices(len(self))
-        total = self.integers(start, stop)
-        return dequantize(total, self._scale, self._divisor, start=start)
+        return self._mean[window]
 
     def integers(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return the sum's coordinates [start, stop), 0 <= start <= stop <= m."""
+        """Return the sum's coordinates [start, stop), 0 <= start <= stop <= m'."""
         size = self._stored.itemsize
         data = self._read(start * size, (stop - start) * size)
         return np.frombuffer(data, dtype=self._stored).astype(np.int64)
 
     def sum(self) -> VectorSum:
-        """Return the whole integer sum, int64, shape (m,)."""
-        total = np.empty(len(self), dtype=np.int64)
-        for low, high in self.windows():
+        """Return the whole integer sum, int64, shape (m',)."""
+        total = np.empty(self._coordinates, dtype=np.int64)
+        for low in range(0, self._coordinates, PART):
+            high = min(low + PART, self._coordinates)
             total[low:high] = self.integers(low, high)
         return VectorSum(total)
 
@@ -136,8 +135,7 @@ class ReleasedVector:
 
     def windows(self) -> Iterator[tuple[int, int]]:
         """Yield the bounds of consecutive windows that are read at a time."""
-        for low in range(0, len(self), PART):
-            yield low, min(low + PART, len(self))
+        yield from self._mean.windows(PART)
 
 
 def _unit(length: int) -> Scale:

@@ -1,8 +1,9 @@
-"""The scales of a session: integers per unit of the update, and what follows of them.
+"""The number layer's terms: integers per unit of the update, and what follows of them.
 
 Every coordinate has a range, +-r_j, beyond which it saturates. It is brought to
 integers of b bits by its scale s_j = x_max / r_j, so a narrow range has fine steps. The
 L2 bound of the integers and the bound on the error of their mean follow (spec 2.2, 5).
+With a rotation the coordinates are those of the rotated update, m' of them.
 Knows the parameters as plain numbers, no message, no session.
 """
 
@@ -19,6 +20,7 @@ from typing import Final, Self
 
 from secagg import errors
 from secagg.names import RangeRuns
+from secagg.rotation import Rotation
 
 MIN_BITS: Final = 8
 MAX_BITS: Final = 24
@@ -32,6 +34,9 @@ _MOST: Final = 2.0**900
 # For the clip at C (1 - 2^-44) and the rounding of floats, in steps.
 _SLACK: Final = 2.0**-20
 
+# For twelve butterflies and a product, in units of s C: 13 u of the norm of a block.
+_TURN: Final = 2.0**-49
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorBound:
@@ -39,10 +44,11 @@ class ErrorBound:
 
     Attributes:
         worst: never reached in any coordinate, whatever the words: (1 + 2^-20) / s_j
-            in the widest range.
+            in the widest range; rotated sqrt(B) (1 + 2^-20 + 2^-49 s C) / s.
         deviation: the standard deviation of a coordinate is at most this:
             1 / (2 s_j sqrt(n)) in the widest range. The roundings of n clients are
-            independent, and each lies in an interval of length 1.
+            independent, and each lies in an interval of length 1; and a rotation keeps
+            the deviation.
         norm: the L2 norm of the error never reaches this.
         by_range: `worst` in each entry of `ranges`.
     """
@@ -70,30 +76,41 @@ class Scale:
         bits: b in 8..24.
         clip: C.
         ranges: (count, r) in the order of the coordinates, counts >= 1.
+        seed: of the rotation, 32 bytes; None for none.
 
     Raises:
         ParameterError: b is outside 8..24, C or an r is not finite, not 0 < r <= C,
             they or their ratio are not within 2^-900..2^900, or there is not 1 to 1,024
-            ranges of at least one coordinate.
+            ranges of at least one coordinate, one for a rotation.
     """
 
     bits: int
     clip: float
     ranges: RangeRuns
+    seed: bytes | None = None
 
     @classmethod
     def even(
-        cls, *, bits: int, clip: float, coordinate_range: float, length: int
+        cls,
+        *,
+        bits: int,
+        clip: float,
+        coordinate_range: float,
+        length: int,
+        seed: bytes | None = None,
     ) -> Self:
         """Return the scale of `length` coordinates that all have one range."""
-        return cls(bits=bits, clip=clip, ranges=((length, coordinate_range),))
+        ranges = ((length, coordinate_range),)
+        return cls(bits=bits, clip=clip, ranges=ranges, seed=seed)
 
     def __post_init__(self) -> None:
         if not MIN_BITS <= self.bits <= MAX_BITS:
             raise errors.ParameterError(f"bits = {self.bits} is outside 8..24")
-        if not 1 <= len(self.ranges) <= MAX_RANGES:
+        most = MAX_RANGES if self.seed is None else 1
+        if not 1 <= len(self.ranges) <= most:
             raise errors.ParameterError(
-                f"{len(self.ranges)} ranges: 1 to {MAX_RANGES} are possible"
+                f"{len(self.ranges)} ranges: 1 to {MAX_RANGES} are possible, and 1 with"
+                " a rotation, which mixes the coordinates"
             )
         for count, radius in self.ranges:
             if count < 1:
@@ -118,6 +135,16 @@ class Scale:
         """The coordinates of an update, m."""
         return sum(count for count, _ in self.ranges)
 
+    @cached_property
+    def rotation(self) -> Rotation | None:
+        """The rotation that the seed gives."""
+        return None if self.seed is None else Rotation(self.seed, self.length)
+
+    @property
+    def coordinates(self) -> int:
+        """The coordinates of the vector, m': m, or whole blocks with a rotation."""
+        return self.length if self.rotation is None else self.rotation.coordinates
+
     @property
     def x_max(self) -> int:
         """The largest absolute value of a coordinate, 2^(b-1) - 1."""
@@ -140,12 +167,12 @@ class Scale:
 
     @cached_property
     def delta_int(self) -> int:
-        """The largest L2 norm of an input: ceil(s C + sqrt(m)), exact."""
-        # The least k with k >= s C and (k - s C)^2 >= m. As sqrt(m) >= isqrt(m), the
+        """The largest L2 norm of an input: ceil(s C + sqrt(m')), exact."""
+        # The least k with k >= s C and (k - s C)^2 >= m'. As sqrt(m') >= isqrt(m'), the
         # loop starts at or below it, and within 2 of it.
         product = Fraction(self.s) * Fraction(self.clip)
-        k = int(product) + math.isqrt(self.length)
-        while k < product or (k - product) ** 2 < self.length:
+        k = int(product) + math.isqrt(self.coordinates)
+        while k < product or (k - product) ** 2 < self.coordinates:
             k += 1
         return k
 
@@ -169,15 +196,15 @@ class Scale:
         """
         if n < 1:
             raise errors.ParameterError(f"n = {n} is below 1")
+        deviation = 1 / (2 * min(self.scales) * math.sqrt(n))
+        if self.rotation is not None:
+            step = (1 + _SLACK + _TURN * self.s * self.clip) / self.s
+            worst = step * self.rotation.root
+            norm = step * math.sqrt(self.coordinates)
+            return ErrorBound(worst, deviation, norm, (worst,))
         by_range = tuple((1 + _SLACK) / scale for scale in self.scales)
-        least = min(self.scales)
         square = math.fsum(
             count * worst**2
             for (count, _), worst in zip(self.ranges, by_range, strict=True)
         )
-        return ErrorBound(
-            worst=max(by_range),
-            deviation=1 / (2 * least * math.sqrt(n)),
-            norm=math.sqrt(square),
-            by_range=by_range,
-        )
+        return ErrorBound(max(by_range), deviation, math.sqrt(square), by_range)

@@ -6,6 +6,7 @@ place for the network, the simulator and the tests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,10 +14,14 @@ from secagg import errors
 from secagg.messages import Extra, Manifest, Member, NoiseTerms
 from secagg.names import PeerId, RangeRuns
 from secagg.roster import Roster
+from secagg.rotation import Rotation
 from secagg.scale import Scale
 
 DEFAULT_DURATIONS = (10_000, 10_000, 10_000, 120_000, 10_000, 10_000, 60_000)
 """Milliseconds for AdvertiseKeys ... Result."""
+
+ROTATED_DEVIATIONS = 6.0
+"""The range of a rotated coordinate, in its deviations, where a task says none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +32,13 @@ class Task:
         task_id: ``[a-z0-9-]{1,64}``.
         length: m, the coordinates of an update.
         clip: C, the L2 norm an update is clipped to.
-        coordinate_range: r, where a coordinate saturates; None for C: nothing does.
+        coordinate_range: r, where a coordinate saturates. None for C: nothing does; or
+            with a rotation for 6 C / sqrt(m'), six standard deviations of a rotated
+            coordinate of an update of norm C: about one in 10^9 does.
         ranges: (count, r) where coordinates have different ranges, in their order, as
             `Layout.ranges` gives them; None for one range.
+        rotation: whether updates are rotated, by a seed drawn for each session: their
+            coordinates are then even, and fewer bits serve (spec 5.1).
         bits: b in 8..24.
         weighting: ``uniform`` or ``weighted``.
         max_weight: w_max; 1 for uniform.
@@ -40,8 +49,8 @@ class Task:
         durations: milliseconds for the seven phases from AdvertiseKeys to Result.
 
     Raises:
-        ParameterError: noise on a weighted mean, both kinds of range, or ranges that
-            are not those of `length` coordinates.
+        ParameterError: noise on a weighted mean, both kinds of range, ranges that are
+            not those of `length` coordinates, or several with a rotation.
     """
 
     task_id: str
@@ -49,6 +58,7 @@ class Task:
     clip: float
     coordinate_range: float | None = None
     ranges: RangeRuns | None = None
+    rotation: bool = False
     bits: int = 16
     weighting: str = "uniform"
     max_weight: int = 1
@@ -75,6 +85,11 @@ class Task:
                 f"task {self.task_id}: coordinate_range is one range for all, ranges"
                 " are several: give one of them"
             )
+        if self.rotation and len(self.ranges) > 1:
+            raise errors.ParameterError(
+                f"task {self.task_id}: a rotation mixes the coordinates, so there is"
+                " one range: leave out rotation, or ranges"
+            )
         covered = sum(count for count, _ in self.ranges)
         if covered != self.length:
             raise errors.ParameterError(
@@ -84,17 +99,25 @@ class Task:
 
     @property
     def scale(self) -> Scale:
-        """The number layer of these terms.
+        """The number layer of these terms; a rotation's seed is that of a session.
 
         Raises:
             ParameterError: bits, clip or a range is out of its range.
         """
-        return Scale(bits=self.bits, clip=self.clip, ranges=self._runs)
+        seed = bytes(32) if self.rotation else None
+        return Scale(bits=self.bits, clip=self.clip, ranges=self._runs, seed=seed)
 
     @property
     def _runs(self) -> RangeRuns:
-        radius = self.clip if self.coordinate_range is None else self.coordinate_range
-        return self.ranges or ((self.length, radius),)
+        if self.ranges is not None:
+            return self.ranges
+        radius = self.coordinate_range
+        if radius is None:
+            radius = self.clip
+            if self.rotation:
+                places = Rotation(bytes(32), self.length).coordinates
+                radius *= min(1.0, ROTATED_DEVIATIONS / math.sqrt(places))
+        return ((self.length, radius),)
 
     def manifest(
         self,
@@ -106,6 +129,7 @@ class Task:
         attempt: int,
         model_hash: bytes,
         previous_link: bytes,
+        rotation: bytes | None = None,
     ) -> Manifest:
         """Return the Manifest of one session of this task.
 
@@ -117,7 +141,17 @@ class Task:
             attempt: 1 to 3.
             model_hash: of the model they trained on, 32 bytes.
             previous_link: the head of the task's chain, 32 bytes.
+            rotation: the seed drawn for this session, 32 bytes; needed if, and only if,
+                the task has a rotation.
+
+        Raises:
+            ParameterError: a seed is missing, or given without a rotation.
         """
+        if (rotation is not None) != self.rotation:
+            raise errors.ParameterError(
+                f"task {self.task_id}: rotation is {self.rotation}, and the session's"
+                f" seed is {'missing' if rotation is None else 'given'}"
+            )
         members = tuple(Member(peer=u, ready_nonce=ready[u]) for u in sorted(ready))
         return Manifest(
             task_id=self.task_id,
@@ -134,7 +168,7 @@ class Task:
             ranges=self._runs,
             weighting=self.weighting,
             max_weight=self.max_weight,
-            rotation=None,
+            rotation=rotation,
             graph="complete",
             losses=None,
             keystream="chacha20",

@@ -144,8 +144,8 @@ def check_result(body: Body, u3: list[str], manifest: Body, params: Parameters) 
     require("4.8-1", body["u3"] == u3, "another U3 than the latched one")
     released = body["status"] == "released"
     if released:
-        size = params.m * body["vector_width"]
-        require("4.8-2", body["vector_size"] == size, "another size than m widths")
+        size = params.coordinates * body["vector_width"]
+        require("4.8-2", body["vector_size"] == size, "another size than m' widths")
     said = body["dp"] and body["dp"][:2]
     asked = manifest["dp"] and manifest["dp"][:2] if released else None
     require("4.8-3", said == asked, "other noise than the Manifest announced")

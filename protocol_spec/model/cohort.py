@@ -259,7 +259,7 @@ class Cohort:
         opened = quantize.opened(self._unmasked(opening), params.p)
         released, noise = self._noised(opened)
         sums = quantize.extra_sums(released, silos, params)
-        vector, width = plane.released_vector(released[: params.m])
+        vector, width = plane.released_vector(released[: params.coordinates])
         self.result = {
             "sum": opened,
             **({"noise": noise} if noise else {}),

@@ -7,7 +7,7 @@ import functools
 from protocol_spec.model.aead import chacha20_block
 from protocol_spec.model.field import prime
 
-PAIR, SELF, ROUND, NOISE, GRAPH = (0x4B534D31 + i for i in range(5))
+PAIR, SELF, ROUND, NOISE, GRAPH, ROTATION = (0x4B534D31 + i for i in range(6))
 LANES = 8
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from functools import partial
@@ -10,10 +11,11 @@ from typing import Any
 from protocol_spec.model.encoding import real
 from protocol_spec.model.messages import Body
 from protocol_spec.model.parameters import parameters_of
-from protocol_spec.model.primitives import some
+from protocol_spec.model.primitives import KEY, some
 from protocol_spec.model.quantize import contribution, round_at
 from protocol_spec.model.record import derived_json
 from protocol_spec.model.roster import open_roster
+from protocol_spec.model.rotation import Rotation
 from protocol_spec.model.setting import base_manifest, signed_roster
 from protocol_spec.model.twins import judged
 
@@ -29,6 +31,7 @@ def all_numbers() -> Iterator[tuple[str, Body]]:
     yield "parameters_bad_overflow", {"kind": "parameters", "cases": [*_overflows()]}
     yield "quantizer", {"kind": "quantizer", "cases": [*_contributions()]}
     yield "rounding", {"kind": "rounding", "cases": [*_roundings()]}
+    yield "rotation", {"kind": "rotation", "cases": [*_rotations()]}
 
 
 def manifest(n: int, c: int, **changes: Any) -> Body:
@@ -43,6 +46,7 @@ def _given(asked: Body) -> Body:
     """The fields that derive something, reals as their 8 bytes."""
     names = ("c", "m", "extras", "bits", "clip", "ranges", "weighting", "w_max")
     out = {name: asked[name] for name in names}
+    out["rotation"] = asked["rotation"].hex() if asked["rotation"] else None
     out["clip"] = asked["clip"].hex()
     out["ranges"] = [[count, r.hex()] for count, r in asked["ranges"]]
     return {"n": len(asked["members"]), **out}
@@ -59,6 +63,9 @@ def _parameters() -> Iterator[Body]:
     asked += [manifest(10, 3, **wide_range), manifest(10, 3, clip=real(0.3), m=49)]
     three = [[2**39, real(1.0)], [1, real(0.001)], [2**39 - 1, real(8.0)]]
     asked.append(manifest(10, 3, m=2**40, ranges=three))
+    for m in (1, 2, 4, 5, 64, 65, 1025, 4096, 4097, 10**6, 2**40):
+        half = {"m": m, "ranges": [[m, real(4.0)]]}
+        asked.append(manifest(4, 1, rotation=KEY, **half))
     for one in asked:
         yield {"given": _given(one), "derived": derived_json(parameters_of(one))}
 
@@ -87,6 +94,9 @@ def _contributions() -> Iterator[Body]:
         ("three ranges, weighted", plain, 3, {}, {"ranges": three, **heavy}),
         ("weighted", plain, 3, {}, heavy),
         ("extras", plain, 1, extras, {"extras": declared}),
+        ("rotated", plain, 1, {}, {"rotation": KEY}),
+        ("rotated, saturates", [3.0] * 5, 1, {}, {"rotation": KEY, **half}),
+        ("rotated, clipped, weighted", [6.0, 8.0], 3, {}, {"rotation": KEY, **heavy}),
         ("24 bits", plain, 1, {}, {"bits": 24}),
         ("8 bits", plain, 1, {}, {"bits": 8}),
         ("zero", [0.0] * 5, 1, {}, {}),
@@ -105,6 +115,33 @@ def _contributions() -> Iterator[Body]:
             "saturated": made.saturated,
             "x_u": made.x_u,
         }
+
+
+def _rotations() -> Iterator[Body]:
+    """Rotated updates and back: in full, or what makes them and their hashes."""
+    for m in (1, 3, 4, 17, 9000):
+        update = [(j * 7919 % 1009 - 504) / 64 for j in range(m)]
+        turned = Rotation.of(KEY, m)
+        there = turned.forward(update)
+        back = turned.backward([math.floor(v) for v in there])
+        values = {"update": update, "forward": there, "backward": back}
+        yield {
+            "seed": KEY.hex(),
+            "key": turned.key.hex(),
+            "m": m,
+            "block": turned.block,
+            "blocks": turned.blocks,
+            "places": turned.coordinates()[:64],
+            "signs": turned.signs()[:64],
+            **{name: _reals(part) for name, part in values.items()},
+        }
+
+
+def _reals(values: list[float]) -> Body:
+    """The first of some reals, and the SHA-256 over all; a zero is not negative."""
+    plain = [real(value + 0.0) for value in values]
+    whole, first = b"".join(plain), [value.hex() for value in plain[:20]]
+    return {"first": first, "sha256": hashlib.sha256(whole).hexdigest()}
 
 
 def _roundings() -> Iterator[Body]:

@@ -12,13 +12,15 @@ from protocol_spec.model.encoding import from_real
 from protocol_spec.model.field import WIDTHS, prime
 from protocol_spec.model.messages import Body
 from protocol_spec.model.refusal import require
+from protocol_spec.model.rotation import Rotation
 
 
 @dataclass(frozen=True)
 class Parameters:
     """What section 2.2 derives; `extras` are all extra coordinates, in order.
 
-    `scales` has the scale of each range, with the count of its coordinates.
+    `scales` has the scale of each range, with the count of its coordinates;
+    `coordinates` is m'.
     """
 
     n: int
@@ -28,6 +30,8 @@ class Parameters:
     floor: int
     d: int
     m: int
+    rotated: Rotation | None
+    coordinates: int
     x_max: int
     scales: tuple[tuple[int, float], ...]
     delta_int: int
@@ -71,7 +75,9 @@ def parameters_of(manifest: Body) -> Parameters:
     extras = all_extras(manifest)
     limbs = tuple(_limbs(high - low, limb_bits) for _, low, high in extras)
     largest = max(scale for _, scale in scales)
-    delta_int = _norm_bound(Fraction(largest) * Fraction(clip), m)
+    rotated = rotation_of(manifest)
+    coordinates = m if rotated is None else rotated.length
+    delta_int = _norm_bound(Fraction(largest) * Fraction(clip), coordinates)
     _check_reach(n, extras)
     _check_variance(manifest["dp"], delta_int, extras)
     least = max(quorum(n, c), 3, c + 2)
@@ -83,6 +89,8 @@ def parameters_of(manifest: Body) -> Parameters:
         floor=least,
         d=n - least,
         m=m,
+        rotated=rotated,
+        coordinates=coordinates,
         x_max=x_max,
         scales=scales,
         delta_int=delta_int,
@@ -92,7 +100,7 @@ def parameters_of(manifest: Body) -> Parameters:
         limb_bits=limb_bits,
         extras=extras,
         limbs=limbs,
-        length=m + sum(limbs),
+        length=coordinates + sum(limbs),
         weighting=manifest["weighting"],
         w_max=manifest["w_max"],
         chunk_log2=manifest["chunk_log2"],
@@ -104,6 +112,12 @@ def ranges_of(manifest: Body) -> list[tuple[int, float]]:
     return [(count, from_real(r)) for count, r in manifest["ranges"]]
 
 
+def rotation_of(manifest: Body) -> Rotation | None:
+    """The rotation that the seed gives (spec 5.1)."""
+    seed = manifest["rotation"]
+    return None if seed is None else Rotation.of(seed, manifest["m"])
+
+
 def all_extras(manifest: Body) -> tuple[tuple[str, int, int], ...]:
     """The declared extras, then `weight`, then `saturated`."""
     extras = [(name, low, high) for name, low, high in manifest["extras"]]
@@ -111,7 +125,9 @@ def all_extras(manifest: Body) -> tuple[tuple[str, int, int], ...]:
         extras.append(("weight", 0, manifest["w_max"]))
     narrow = min(r for _, r in ranges_of(manifest)) < from_real(manifest["clip"])
     if narrow and manifest["dp"] is None:
-        extras.append(("saturated", 0, manifest["m"]))
+        rotated = rotation_of(manifest)
+        most = manifest["m"] if rotated is None else rotated.length
+        extras.append(("saturated", 0, most))
     return tuple(extras)
 
 
@@ -141,7 +157,8 @@ def _check_sizes(manifest: Body) -> None:
     sized = 1 <= m <= 2**40 and 12 <= manifest["chunk_log2"] <= 20
     require("2.2-2", sized, f"m = {m} or chunk_log2 = {manifest['chunk_log2']}")
     counts = [count for count, _ in manifest["ranges"]]
-    parted = 1 <= len(counts) <= 1024 and min(counts) >= 1 and sum(counts) == m
+    most = 1024 if manifest["rotation"] is None else 1
+    parted = 1 <= len(counts) <= most and min(counts) >= 1 and sum(counts) == m
     require("2.2-10", parted, f"{len(counts)} ranges of {sum(counts)} coordinates")
     clip, ranges = from_real(manifest["clip"]), [r for _, r in ranges_of(manifest)]
     ordered = min(ranges) > 0 and max(ranges) <= clip
@@ -168,8 +185,7 @@ def _check_kinds(manifest: Body) -> None:
     weighted = kind == "weighted" and 1 <= w_max <= 2**31
     require("2.2-6", uniform or weighted, f"{kind}, w_max = {w_max}")
     kinds = (manifest["graph"], manifest["losses"], manifest["keystream"])
-    known = kinds == ("complete", None, "chacha20") and manifest["rotation"] is None
-    require("2.2-7", known, f"{kinds}, or a rotation")
+    require("2.2-7", kinds == ("complete", None, "chacha20"), f"{kinds}")
     durations = manifest["durations"]
     timed = len(durations) == 7 and all(1 <= ms <= 86_400_000 for ms in durations)
     require("2.2-9", timed, f"durations {durations}")

@@ -36,7 +36,7 @@ def contribution(
     norm = math.sqrt(math.fsum(g * g for g in update))
     held = params.clip * (1 - 2.0**-44)
     f = weight / params.w_max * (1.0 if norm <= held else held / norm)
-    scaled = [s * f * g for s, g in zip(scales(params), update, strict=True)]
+    scaled = _scaled(update, f, params)
     saturated = sum(abs(v) > params.x_max for v in scaled)
     kept = [max(-params.x_max, min(params.x_max, v)) for v in scaled]
     x_u = [round_at(v, word(key, ROUND, i)) for i, v in enumerate(kept)]
@@ -44,6 +44,15 @@ def contribution(
     for (name, low, _), count in zip(params.extras, params.limbs, strict=True):
         x_u += limbs(given[name] - low, count, params.limb_bits)
     return Contribution(x_u, saturated)
+
+
+def _scaled(update: Sequence[float], f: float, params: Parameters) -> list[float]:
+    """v_i before saturation, m' of them."""
+    turned = params.rotated
+    if turned is None:
+        return [s * f * g for s, g in zip(scales(params), update, strict=True)]
+    gain = params.scales[0][1] * f / turned.root
+    return turned.forward([gain * g for g in update])
 
 
 def scales(params: Parameters) -> list[float]:
@@ -72,7 +81,7 @@ def extra_sums(
 ) -> list[tuple[str, int]]:
     """(name, sum) of each extra, from the opened limbs: |U3| low is put back."""
     sums: list[tuple[str, int]] = []
-    place = params.m
+    place = params.coordinates
     for (name, low, _), count in zip(params.extras, params.limbs, strict=True):
         parts = total[place : place + count]
         value = sum(part << params.limb_bits * k for k, part in enumerate(parts))
@@ -85,8 +94,13 @@ def mean(
     total: Sequence[int], sums: list[tuple[str, int]], silos: int, params: Parameters
 ) -> list[float]:
     """The mean over U3 (spec 5)."""
-    if params.weighting == "uniform":
-        return [x / (s * silos) for x, s in zip(total, scales(params), strict=False)]
-    weight = dict(sums)["weight"]
-    pairs = zip(total, scales(params), strict=False)
-    return [x * params.w_max / (s * weight) for x, s in pairs]
+    count = float(silos)
+    if params.weighting == "weighted":
+        count = dict(sums)["weight"] / params.w_max
+    turned = params.rotated
+    if turned is None:
+        pairs = zip(total, scales(params), strict=False)
+        return [x / (s * count) for x, s in pairs]
+    unit = params.scales[0][1] * count * turned.root
+    vector = [float(x) for x in total[: params.coordinates]]
+    return [x / unit for x in turned.backward(vector)]

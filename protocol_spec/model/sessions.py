@@ -27,6 +27,13 @@ RANGED: Body = {
     "ranges": [[7, real(0.5)], [1, real(8.0)], [32, real(1.0)]],
 }
 
+ROTATED: Body = {
+    "rotation": bytes(range(32)),
+    "bits": 12,
+    "clip": real(4.0),
+    "ranges": [[40, real(1.0)]],
+}
+
 NOISY: Body = {
     "dp": ["discrete-gaussian", real(0.75), "replace-one", real(1e-5)],
     "ranges": [[40, real(0.75)]],
@@ -71,6 +78,13 @@ def special_sessions() -> Iterator[tuple[str, Body]]:
     yield "session_repeats", session_json(cohort, about)
     cohort = Cohort("session_ranges", 4, 1, changes=RANGED).run()
     yield "session_ranges", session_json(cohort, "three ranges, weighted")
+    silent = {"h02": "masked_input"}
+    cohort = Cohort("session_rotated", 4, 1, changes=ROTATED, silent=silent).run()
+    about = "rotated: 40 coordinates in a block of 64; one member lost"
+    yield "session_rotated", session_json(cohort, about)
+    both = {**NOISY, "ranges": ROTATED["ranges"], "rotation": bytes(32)}
+    cohort = Cohort("session_rotated_noise", 4, 1, changes=both).run()
+    yield "session_rotated_noise", session_json(cohort, "rotated, with noise")
     cohort = Cohort("session_noise", 4, 1, changes=NOISY).run()
     yield "session_noise", session_json(cohort, "noise, announced and recorded")
     yield from _complaints()

@@ -44,13 +44,14 @@ _MANY: Final = 48
 
 
 class Tag(enum.IntEnum):
-    """What a stream is for: the last nonce word, ``KSM1`` to ``KSM5``."""
+    """What a stream is for: the last nonce word, ``KSM1`` to ``KSM6``."""
 
     PAIR = 0x4B534D31
     SELF = 0x4B534D32
     ROUND = 0x4B534D33
     NOISE = 0x4B534D34
     GRAPH = 0x4B534D35
+    ROTATION = 0x4B534D36
 
 
 class _Encryptor(Protocol):

@@ -39,7 +39,7 @@ class DeviceChunks:
 
         Args:
             coordinates: the update.
-            tail: the limbs behind it, uint32, shape (M - m,).
+            tail: the limbs behind it, uint32, shape (M - m',).
             seeds: of the masks.
             signs: +1 or -1 for each.
             chunks: how the vector of M elements is cut.

@@ -16,6 +16,7 @@ from secagg.crypto.prg import Tag
 from secagg.device import kernels
 from secagg.device.leaving import number
 from secagg.device.norm import BATCH, l2_norm
+from secagg.device.rotation import forward
 from secagg.engine.interface import MaskSeed
 from secagg.engine.triton import BLOCK_WORDS, Triton, run
 from secagg.quantize import WORD, gains
@@ -76,16 +77,17 @@ class DeviceUpdate:
 
         Args:
             start: first coordinate, a multiple of 16, 0 <= start <= stop.
-            stop: end of the window, at most m.
+            stop: end of the window, at most m'.
             engine: of the session's field and this device.
             out: uint32, shape (stop - start,), on the device.
 
         Raises:
             ParameterError: the window or the prime is out of its range.
         """
-        if start % BLOCK_WORDS or not 0 <= start <= stop <= self._scale.length:
+        most = self._scale.coordinates
+        if start % BLOCK_WORDS or not 0 <= start <= stop <= most:
             raise errors.ParameterError(
-                f"window [{start}, {stop}) is not within 0..{self._scale.length}, from"
+                f"window [{start}, {stop}) is not within 0..{most}, from"
                 f" a multiple of {BLOCK_WORDS}"
             )
         if 2 * self._scale.x_max >= engine.p:
@@ -115,8 +117,9 @@ class DeviceUpdate:
     @cached_property
     def _saturated(self) -> int:
         total = torch.zeros((), dtype=torch.int64, device=self.device)
-        for start in range(0, self._scale.length, BATCH):
-            scaled = self._scaled(start, min(start + BATCH, self._scale.length))
+        end = self._scale.coordinates
+        for start in range(0, end, BATCH):
+            scaled = self._scaled(start, min(start + BATCH, end))
             total += (scaled.abs_() > self._limit).sum()
         return int(number(total))
 
@@ -126,6 +129,11 @@ class DeviceUpdate:
 
     def _scaled(self, start: int, stop: int) -> torch.Tensor:
         """Return v_i 2^32 before saturation; the factor 2^32 is exact."""
+        rotation = self._scale.rotation
+        if rotation is not None:
+            first, last = start // rotation.block, -(-stop // rotation.block)
+            turned = forward(rotation, self._update, self._gains[0], first, last)
+            return turned[start - first * rotation.block :][: stop - start]
         scaled = self._update[start:stop].to(torch.float64, copy=True)
         for low, high, entry in self._scale.spans(start, stop):
             scaled[low - start : high - start] *= self._gains[entry]

@@ -114,7 +114,7 @@ class RoundOutcome:
 
     @property
     def sum(self) -> VectorSum | None:
-        """The integer sum, noise included, shape (m,), read anew, or None."""
+        """The integer sum, noise included, shape (m',), read anew, or None."""
         return None if self.vector is None else self.vector.sum()
 
     @property

@@ -44,13 +44,14 @@ class OpenedSum:
     """The sum over U3 with its masks removed.
 
     Attributes:
-        vector: the integer sum of x_u over U3, centred, shape (m,).
+        vector: the integer sum of x_u over U3, centred, shape (m',).
         u3_count: |U3|, 1 or more.
         x_max: the bound on every coordinate of one x_u.
         delta_int: the bound on the L2 norm of one x_u.
         extras: the sums of the extra coordinates, in the Manifest's order.
         previous: the mean released in the round before, of length m; None in the
             first.
+        mean: that `vector` gives, of length m; None before it may be released.
     """
 
     vector: VectorSum
@@ -59,6 +60,7 @@ class OpenedSum:
     delta_int: int
     extras: tuple[ExtraSum, ...] = ()
     previous: Means | None = None
+    mean: Means | None = None
 
 
 class Sees(enum.Enum):

@@ -1,6 +1,6 @@
 """The cosine to the previous mean: a number for the log, never a reason to discard.
 
-It is taken of the released sum, noise included, so that it says nothing new about the
+It is taken of the released mean, noise included, so that it says nothing new about the
 exact one. A drop shows that a round went another way than the one before, whatever the
 reason: an attack, a new site, the end of training.
 """
@@ -11,14 +11,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-
 from secagg import errors
-from secagg.names import VectorSum
 from secagg.robust.check import Means, OpenedSum, Sees, Verdict
 
 _BLOCK: Final = 1 << 17
-"""Coordinates turned into floats at a time."""
+"""Coordinates at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,7 @@ class CosineToPrevious:
     sees: Sees = field(default=Sees.RELEASED, init=False)
 
     def __call__(self, view: OpenedSum) -> Verdict:
-        """Return the cosine of the angle between the sum and the previous mean.
+        """Return the cosine of the angle between the mean and the previous one.
 
         Raises:
             ParameterError: the previous mean has another length.
@@ -40,27 +37,28 @@ class CosineToPrevious:
 
 
 def _described(view: OpenedSum) -> str:
-    if view.previous is None:
+    if view.previous is None or view.mean is None:
         return "no previous mean"
-    if len(view.previous) != len(view.vector):
+    if len(view.previous) != len(view.mean):
         raise errors.ParameterError(
-            f"the previous mean has {len(view.previous)} coordinates, the sum"
-            f" {len(view.vector)}"
+            f"the previous mean has {len(view.previous)} coordinates, this one"
+            f" {len(view.mean)}"
         )
-    value = cosine(view.vector, view.previous)
+    value = cosine(view.mean, view.previous)
     return "a zero vector has no direction" if value is None else f"cosine {value:+.4f}"
 
 
-def cosine(vector: VectorSum, previous: Means) -> float | None:
-    """Return the cosine of the angle between two vectors, None if one is zero.
+def cosine(mean: Means, previous: Means) -> float | None:
+    """Return the cosine of the angle between two means, None if one is zero.
 
     Args:
-        vector: shape (m,).
+        mean: finite, of length m. Not the integers: they have a scale of their own in
+            every range, and a rotation of their own in every round.
         previous: finite, of length m.
     """
     product = square = previous_square = 0.0
-    for begin in range(0, len(vector), _BLOCK):
-        ours = vector[begin : begin + _BLOCK].astype(np.float64)
+    for begin in range(0, len(mean), _BLOCK):
+        ours = mean[begin : begin + _BLOCK]
         theirs = previous[begin : begin + _BLOCK]
         product += float(ours @ theirs)
         square += float(ours @ ours)

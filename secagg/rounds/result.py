@@ -34,7 +34,7 @@ def client_accept(message: Result, *, u3: Sequence[PeerId], params: Parameters) 
     )
     if message.vector is not None:
         size, width = message.vector.size, message.vector.width
-        exact = width in {4, 8} and size == width * params.m
+        exact = width in {4, 8} and size == width * params.coordinates
         errors.require("4.8-2", exact, f"a vector of {size} bytes, {width} each")
     released = message.status == "released"
     _check_noise(message.dp, params.dp if released else None)

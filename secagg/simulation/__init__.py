@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ def simulate(
     clip: float | None = None,
     bits: int = 16,
     unmasking: Executor | None = None,
+    rotation: bool = False,
 ) -> Simulated:
     """Aggregate `updates` in this process, with losses, and return what came out.
 
@@ -48,6 +50,7 @@ def simulate(
             so nothing is clipped.
         bits: b in 8..24.
         unmasking: an executor on which the masks of the lost are expanded.
+        rotation: whether updates are rotated, so that fewer bits give the same error.
 
     Returns:
         The session's outcome; its `mean` has the shape of one update.
@@ -68,6 +71,8 @@ def simulate(
     flat = [array.ravel() for array in arrays]
     counts = None if weights is None else _counts(weights, len(flat))
     task = _task(flat, counts, corruption_bound=corruption_bound, clip=clip, bits=bits)
+    if rotation:
+        task = replace(task, rotation=True, coordinate_range=None)
     simulator = Simulator(silos=len(flat), task=task, seed=seed, unmasking=unmasking)
     silos = simulator.silos
     inputs = Inputs(

@@ -1,5 +1,6 @@
 """Whole rounds over a transport: the sum over U3 is exact, whoever stays."""
 
+import numpy as np
 import pytest
 
 from tests.drivers.world import (
@@ -21,6 +22,20 @@ async def test_with_all_present_everybody_gets_the_mean_of_all(network, count) -
     assert error_of(outcome, world.plain_mean(world.peers)) < 1
     for peer in world.peers:
         assert is_mean_of(outcome, means[peer])
+
+
+async def test_a_rotated_round_gives_everybody_the_mean_of_all(network) -> None:
+    world = World(4, network, rotation=True, bits=12)
+    async with world.serve() as aggregator, world.silos() as silos:
+        outcome, means = await world.round(aggregator, silos)
+        again, _ = await world.round(aggregator, silos)
+    assert outcome.sum is not None
+    assert again.sum is not None
+    assert len(outcome.sum) % 4096 == 0
+    assert error_of(outcome, world.plain_mean(world.peers)) < 1
+    for peer in world.peers:
+        assert is_mean_of(outcome, means[peer])
+    assert not np.array_equal(outcome.sum, again.sum)  # each round has its own seed
 
 
 FALLS = {

@@ -1,5 +1,6 @@
 """Vector files outside sessions, replayed from the file alone."""
 
+import hashlib
 import struct
 
 import pytest
@@ -11,6 +12,8 @@ from protocol_spec.model.field import prime
 from protocol_spec.model.messages import decode_body
 from protocol_spec.model.plane import Upload
 from protocol_spec.model.refusal import RefusedError
+from protocol_spec.model.rotation import Rotation
+from tests.invariants import lp
 from tests.spec.vector_files import content, names, refusals, roster_of
 
 
@@ -202,11 +205,40 @@ def test_x_u_is_within_one_of_the_exact_value_and_within_the_bounds(case):
     norm = sum(g * g for g in update) ** 0.5
     factor = x_max * case["weight"] / asked["w_max"]
     factor *= min(1, clip / norm) if norm else 1
-    pairs = zip(update, ranges, strict=True)
-    exact = [max(-x_max, min(x_max, factor / r * g)) for g, r in pairs]
-    found = case["x_u"][: asked["m"]]
+    scaled = [factor / r * g for g, r in zip(update, ranges, strict=True)]
+    if asked["rotation"]:
+        scaled = turned(scaled, bytes.fromhex(asked["rotation"]))
+    exact = [max(-x_max, min(x_max, v)) for v in scaled]
+    found = case["x_u"][: len(exact)]
     assert all(abs(x - v) < 1 for x, v in zip(found, exact, strict=True))
     assert all(abs(x) <= x_max for x in found)
+
+
+def turned(values, seed):
+    """One block, by the definition of its matrix: no butterflies, no shift."""
+    size = 4 ** next(k for k in range(7) if 4**k >= len(values))
+    padded = [*values, *[0.0] * (size - len(values))]
+    key = hashlib.sha256(lp(b"secagg/1/rotation", seed)).digest()
+    nonce = struct.pack("<4I", 0, 0, 0, 0x4B534D36)
+    cipher = Cipher(algorithms.ChaCha20(key, nonce), mode=None).encryptor()
+    bits = int.from_bytes(cipher.update(bytes(size)), "little")
+    signed = [-g if bits >> q & 1 else g for q, g in enumerate(padded)]
+    rows = [[(-1) ** (i & j).bit_count() for j in range(size)] for i in range(size)]
+    return [
+        sum(a * g for a, g in zip(row, signed, strict=True)) / size**0.5 for row in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    "case", content("rotation")["cases"], ids=lambda c: f"m{c['m']}"
+)
+def test_every_coordinate_has_one_place_and_the_first_signs_are_bits(case):
+    rotation = Rotation.of(bytes.fromhex(case["seed"]), case["m"])
+    places = rotation.coordinates()
+    assert sorted(places) == list(range(case["block"] * case["blocks"]))
+    assert case["block"] * case["blocks"] - case["m"] < max(case["block"], 1)
+    assert set(case["signs"]) <= {1, -1}
+    assert places[:64] == case["places"]
 
 
 @pytest.mark.parametrize("case", content("rounding")["cases"], ids=str)

@@ -105,7 +105,6 @@ RANGES = [
     ("2.2-7", {"graph": "regular"}, {"graph": "complete"}),
     ("2.2-7", {"losses": 0}, {"losses": None}),
     ("2.2-7", {"keystream": "aes"}, {"keystream": "chacha20"}),
-    ("2.2-7", {"rotation": blob(1)}, {"rotation": None}),
     ("2.2-8", {"dp": replace(DP, mechanism="laplace")}, {"dp": DP}),
     ("2.2-8", {"dp": replace(DP, adjacency="add")}, {"dp": DP}),
     (
@@ -124,6 +123,11 @@ RANGES = [
     ("2.2-10", {"ranges": ()}, {"ranges": ((10, 1.0),)}),
     ("2.2-10", {"ranges": ((9, 1.0),)}, {"ranges": ((9, 1.0), (1, 1.0))}),
     ("2.2-10", {"ranges": ((10, 1.0), (0, 1.0))}, {}),
+    (
+        "2.2-10",
+        {"rotation": blob(1), "ranges": ((5, 1.0), (5, 1.0))},
+        {"rotation": blob(1), "ranges": ((10, 1.0),)},
+    ),
     ("2.2-10", {"ranges": ((11, 1.0), (-1, 1.0))}, {}),
     (
         "2.2-10",

@@ -44,6 +44,9 @@ FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"min_inputs": 5}, {"n": 6}, {"n": 8}, "min_inputs 5"),
     ({"max_clip": 1.5}, {"clip": 1.51}, {"clip": 1.5}, "1.51"),
     ({"min_bits": 16}, {"bits": 15}, {"bits": 16}, "15"),
+    ({"min_range": 0.5}, {"ranges": ((1, 0.49), (1, 1.0))}, {}, "0.49"),
+    ({"max_ranges": 1}, {"ranges": ((1, 1.0),) * 2}, {}, "2 ranges"),
+    ({"rotation": False}, {"rotation": blob(1)}, {}, "rotation"),
     (
         {"weightings": frozenset({"uniform"})},
         {"weighting": "weighted"},
@@ -62,7 +65,7 @@ def test_a_manifest_below_one_floor_is_refused_by_4_1_5_with_its_value(
     floor, below, at, said
 ) -> None:
     policy = Policy(**{"min_members": 4, **floor})
-    policy.check(manifest(**at))
+    policy.check(manifest(**{"ranges": ((2, 0.5),), **at}))
     with pytest.raises(errors.RemoteProtocolError) as caught:
         policy.check(manifest(**below))
     assert caught.value.rule == "4.1-5"

@@ -122,3 +122,26 @@ def test_a_scale_has_one_to_1024_ranges_of_a_coordinate_or_more():
         Scale(bits=8, clip=1.0, ranges=())
     with pytest.raises(errors.ParameterError, match="0 coordinates"):
         Scale(bits=8, clip=1.0, ranges=(run, (0, 1.0)))
+
+
+def test_a_rotation_has_one_range_and_whole_blocks():
+    scale = Scale.even(
+        bits=11, clip=1.0, coordinate_range=0.1, length=5000, seed=bytes(32)
+    )
+    assert (scale.length, scale.coordinates) == (5000, 8192)
+    product = Fraction(scale.s) * 1
+    assert scale.delta_int == math.ceil(float(product) + math.sqrt(8192))
+    with pytest.raises(errors.ParameterError, match="1 with a rotation"):
+        Scale(bits=8, clip=1.0, ranges=((1, 1.0), (1, 0.5)), seed=bytes(32))
+
+
+def test_the_error_of_a_rotated_mean_is_bounded_by_that_of_its_places():
+    scale = Scale.even(
+        bits=11, clip=1.0, coordinate_range=0.1, length=5000, seed=bytes(32)
+    )
+    bound = scale.error_bound(4)
+    step = (1 + 2**-20 + 2**-49 * scale.s) / scale.s
+    assert bound.worst == step * 64
+    assert bound.by_range == (bound.worst,)
+    assert bound.norm == step * math.sqrt(8192)
+    assert bound.deviation == 1 / (4 * scale.s)

@@ -1,5 +1,6 @@
 """secagg.task: the operator's terms become a Manifest, in one place."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -32,7 +33,7 @@ NOISE = NoiseTerms(
 )
 
 
-def manifest(task=TASK):
+def manifest(task=TASK, rotation=None):
     return task.manifest(
         aggregator=PeerId("aggregator"),
         roster=ROSTER,
@@ -41,6 +42,7 @@ def manifest(task=TASK):
         attempt=2,
         model_hash=blob(7),
         previous_link=blob(8),
+        rotation=rotation,
     )
 
 
@@ -81,6 +83,29 @@ def test_ranges_of_another_length_or_beside_one_range_are_refused() -> None:
         replace(TASK, ranges=((5, 0.5), (2, 2.0)))
     with pytest.raises(errors.ParameterError, match="give one of them"):
         replace(TASK, ranges=((8, 0.5),), coordinate_range=1.0)
+
+
+def test_a_rotation_takes_the_sessions_seed_and_a_range_of_six_deviations() -> None:
+    task = replace(TASK, rotation=True, length=5000)
+    made = manifest(task, rotation=blob(3))
+    assert made.rotation == blob(3)
+    assert made.ranges == ((5000, 2.0 * 6 / math.sqrt(8192)),)
+    assert task.scale.coordinates == Parameters.of(made).coordinates == 8192
+    assert manifest(replace(task, length=3), blob(3)).ranges == ((3, 2.0),)
+    wide = replace(task, coordinate_range=0.7)
+    assert manifest(wide, blob(3)).ranges == ((5000, 0.7),)
+
+
+def test_a_seed_is_given_if_and_only_if_the_task_rotates() -> None:
+    with pytest.raises(errors.ParameterError, match="missing"):
+        manifest(replace(TASK, rotation=True))
+    with pytest.raises(errors.ParameterError, match="given"):
+        manifest(TASK, rotation=blob(3))
+
+
+def test_a_rotation_beside_several_ranges_is_refused() -> None:
+    with pytest.raises(errors.ParameterError, match="mixes the coordinates"):
+        replace(TASK, rotation=True, ranges=((5, 0.5), (3, 2.0)))
 
 
 def test_a_task_with_the_defaults_is_within_all_ranges() -> None:

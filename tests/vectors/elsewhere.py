@@ -60,6 +60,7 @@ def manifest_of(given: File) -> Manifest:
         bits=given["bits"],
         clip=real(given["clip"]),
         ranges=tuple((count, real(r)) for count, r in given["ranges"]),
+        rotation=unhex(given["rotation"]) if given["rotation"] else None,
         weighting=given["weighting"],
         max_weight=given["w_max"],
     )

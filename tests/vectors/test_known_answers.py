@@ -14,6 +14,7 @@ from secagg.messages import BlobRef
 from secagg.names import PeerId, SessionId
 from secagg.params import SATURATED, WEIGHT
 from secagg.released import ReleasedVector, encoded, reference
+from secagg.rotation import Rotation
 from secagg.scale import Scale
 from tests.invariants import lp
 from tests.vectors import elsewhere
@@ -261,9 +262,30 @@ def test_a_quantized_update(case) -> None:
     known = {extra.name for extra in params.extras}
     values = {**case["extras"], **{k: v for k, v in derived.items() if k in known}}
     tail = extras.encode(values, params)
-    head = quantized.chunk(0, params.m, params.p)
+    head = quantized.chunk(0, params.coordinates, params.p)
     x_u = field.centre(np.concatenate([head, tail]), params.p)
     assert x_u.tolist() == case["x_u"]
+
+
+@pytest.mark.parametrize("case", cases("rotation"), ids=lambda case: f"m{case['m']}")
+def test_a_rotation_there_and_back(case) -> None:
+    m, key = case["m"], unhex(case["key"])
+    rotation = Rotation(unhex(case["seed"]), m)
+    assert (rotation._key, rotation.block) == (key, case["block"])
+    assert (rotation.blocks, rotation.length) == (case["blocks"], m)
+    update = np.array([(j * 7919 % 1009 - 504) / 64 for j in range(m)])
+    there = rotation.forward(update, 1.0, 0, rotation.blocks)
+    assert reals_of(update) == case["update"]
+    assert reals_of(there) == case["forward"]
+    back = rotation.backward(np.floor(there).astype(np.int64), 0)
+    assert reals_of(back) == case["backward"]
+
+
+def reals_of(values) -> dict[str, Any]:
+    """As the file has them: a zero is not negative."""
+    plain = np.asarray(values + 0.0, dtype="<f8")
+    first = [value.tobytes().hex() for value in plain[:20]]
+    return {"first": first, "sha256": hashlib.sha256(plain.tobytes()).hexdigest()}
 
 
 @pytest.mark.parametrize("case", cases("rounding"))
@@ -394,7 +416,7 @@ def test_every_kind_of_file_is_read_by_a_test() -> None:
         "session", "roster", "connection", "history", "upload", "vector", "kdf",
         "commitments", "transcripts", "sealed_share", "keystream", "keystream_lanes",
         "shamir", "packing", "merkle", "x25519", "ed25519", "encoding", "parameters",
-        "quantizer", "rounding", "graph_degrees", "graphs",
+        "quantizer", "rotation", "rounding", "graph_degrees", "graphs",
     }  # fmt: skip
     listed = {file for part in content("index").values() for file in part}
     assert {content(name)["kind"] for name in listed} == read

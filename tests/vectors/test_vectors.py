@@ -149,13 +149,13 @@ def test_the_released_vector_extras_and_mean_are_those_of_the_file(name) -> None
     total = VectorSum(np.array(opened["sum"], dtype=np.int64))
     u3 = opening_of(name)["u3"]
     view = pipeline.opened_sum(total, params, u3_count=len(u3))
-    noise = opened.get("noise", [0] * (params.m + len(params.extras)))
+    noise = opened.get("noise", [0] * (params.coordinates + len(params.extras)))
     noised = replace(
         view,
-        vector=VectorSum(view.vector + np.array(noise[: params.m])),
+        vector=VectorSum(view.vector + np.array(noise[: params.coordinates])),
         extras=tuple(
             replace(one, total=one.total + more)
-            for one, more in zip(view.extras, noise[params.m :], strict=True)
+            for one, more in zip(view.extras, noise[params.coordinates :], strict=True)
         ),
     )
     sums = [[one.extra.name, one.total] for one in noised.extras]

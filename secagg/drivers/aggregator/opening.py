@@ -128,7 +128,7 @@ class Opening:
         """Write the released vector, part by part."""
         width = released.width_of(release.vector)
         digest = self.blobs.write(released.encoded(release.vector, width))
-        return BlobRef(hash=digest, size=self.params.m * width, width=width)
+        return BlobRef(hash=digest, size=self.params.coordinates * width, width=width)
 
     def _with_model(self, result: Result) -> Result:
         """Have the next model made of the mean, read back from where it lies."""

@@ -163,6 +163,7 @@ class Round:
     def _open(self) -> Session:
         """Journal a new session over those that are ready."""
         site, task = self._site, self._terms.task
+        entropy = site.door.entropy
         manifest = task.manifest(
             aggregator=site.door.identity.id,
             roster=site.door.roster,
@@ -171,8 +172,9 @@ class Round:
             attempt=site.journal.attempts(task.task_id, self.row.round_no) + 1,
             model_hash=self.row.model_hash,
             previous_link=site.journal.head(task.task_id),
+            rotation=entropy.draw("rotation", 32) if task.rotation else None,
         )
-        seed = site.door.entropy.draw("noise_seed", 32)
+        seed = entropy.draw("noise_seed", 32)
         server = self._server(manifest)
         site.journal.open_session(server.sid, manifest, seed)
         return self._session_of(server, seed)

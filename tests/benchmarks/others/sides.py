@@ -110,7 +110,7 @@ class Ours:
 
 def _error(recording: Recording) -> float:
     params, count = recording.server.params, len(recording.server.sets["u3"])
-    mean = dequantize(recording.opened[: params.m], params.scale, count)
+    mean = dequantize(recording.opened[: params.coordinates], params.scale, count)
     return error(mean, range(count))
 
 

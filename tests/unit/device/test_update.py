@@ -59,6 +59,23 @@ def test_negative_integers_are_encoded_mod_every_p(width, bits):
     assert np.array_equal(written(on_device(update, found), 0, 8, width), expected)
 
 
+@pytest.mark.parametrize("length", [1, 3, 60, 3000, 5000, 9000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_rotated_update_has_the_cpus_integers(length, dtype):
+    update = values(length, spread=0.1).astype(dtype)
+    found = Scale.even(
+        bits=12, clip=1.0, coordinate_range=0.02, length=length, seed=KEY
+    )
+    end, p = found.coordinates, field.PRIMES[20]
+    expected = on_cpu(update, found)
+    made = on_device(update, found)
+    assert np.array_equal(written(made, 0, end, 20), expected.chunk(0, end, p))
+    assert made.saturated() == expected.saturated()
+    low, high = min(32, end // 16 * 16), min(4112, end)
+    window = written(made, low, high, 20)
+    assert np.array_equal(window, expected.chunk(low, high, p))
+
+
 @pytest.mark.parametrize("weight", [1.0, 0.3, 2.0**-31])
 def test_a_weight_scales_in_the_same_order(weight):
     update = values(500, spread=0.1)

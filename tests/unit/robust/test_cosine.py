@@ -19,6 +19,7 @@ def view(vector, previous):
         x_max=10,
         delta_int=20,
         previous=None if previous is None else Mean(np.array(previous, dtype=float)),
+        mean=Mean(np.array(vector, dtype=float) / 7),
     )
 
 
@@ -50,16 +51,16 @@ def test_a_zero_vector_has_no_direction(vector, previous):
 
 
 def test_a_previous_mean_of_another_length_is_refused():
-    with pytest.raises(errors.ParameterError, match="3 coordinates, the sum 2"):
+    with pytest.raises(errors.ParameterError, match="3 coordinates, this one 2"):
         CHECK(view([1, 2], [1, 2, 3]))
 
 
 def test_blocks_add_up_to_the_whole(monkeypatch):
-    vector = np.arange(-50, 57, dtype=np.int64)
+    vector = np.arange(-50, 57, dtype=float)
     previous = np.cos(np.arange(107.0))
     whole = vector @ previous / np.sqrt(vector @ vector) / np.sqrt(previous @ previous)
     monkeypatch.setattr(cosine, "_BLOCK", 10)
-    assert cosine.cosine(VectorSum(vector), Mean(previous)) == pytest.approx(whole)
+    assert cosine.cosine(Mean(vector), Mean(previous)) == pytest.approx(whole)
 
 
 def test_it_is_given_the_released_sum():

@@ -5,6 +5,7 @@ The checks do not rely on the library, which is free to accept or refuse such ke
 
 from __future__ import annotations
 
+import functools
 import hmac
 from typing import Final
 
@@ -13,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 from secagg import errors
 
 KEY_SIZE: Final = 32
+
+# As many as the largest session has members, 1 KB each.
+_KEYS: Final = 4096
 
 _P: Final = 2**255 - 19
 _LOW_BITS: Final = 2**255 - 1
@@ -70,9 +74,14 @@ class KeyPair:
             ValueError: the library refuses an output of zero, or the key.
         """
         if pk not in self._agreed:
-            peer = x25519.X25519PublicKey.from_public_bytes(pk)
-            self._agreed[pk] = self._key.exchange(peer)
+            self._agreed[pk] = self._key.exchange(_parsed(pk))
         return self._agreed[pk]
+
+
+@functools.lru_cache(maxsize=_KEYS)
+def _parsed(pk: bytes) -> x25519.X25519PublicKey:
+    """Return a public key for the library: every lost member agrees with the same."""
+    return x25519.X25519PublicKey.from_public_bytes(pk)
 
 
 def check_public_key(pk: bytes) -> None:

@@ -32,6 +32,7 @@ from tests.benchmarks import (
     large,
     sizes,
     table,
+    unmasking,
     upload,
 )
 from tests.benchmarks.machine import this_commit, this_machine
@@ -69,6 +70,7 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "upload": Group(upload.run, upload.Sizes(), upload.TOY),
         "large": Group(large.run, large.Sizes(), large.TOY, large.missing),
         "bonawitz": Group(bonawitz.run, bonawitz.Sizes(), bonawitz.TOY),
+        "unmasking": Group(unmasking.run, unmasking.Sizes(), unmasking.TOY),
         "gpu": Group(gpu.run, gpu.Sizes(), gpu.TOY, gpu.missing, gpu.accelerator),
         "others": Group(others.run, others.Sizes(), others.TOY, others_missing),
     }

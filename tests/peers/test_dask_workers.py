@@ -23,7 +23,10 @@ LOST = {"masked_input": {2, 5}}
 def cluster():
     distributed = pytest.importorskip("distributed", reason="the extra dask")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+        n_workers=2,
+        threads_per_worker=1,
+        dashboard_address="127.0.0.1:0",
+        host="127.0.0.1",
     ) as made:
         yield made
 

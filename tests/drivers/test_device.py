@@ -6,7 +6,7 @@ import torch
 
 from secagg import errors
 from secagg.engine import triton
-from tests.drivers.world import World, error_of, is_mean_of
+from tests.drivers.world import World, error_of, is_mean_of, sends_chunk
 
 
 @pytest.mark.usefixtures("fast_interpreter")
@@ -50,3 +50,32 @@ async def test_a_gpu_that_is_not_there_is_missed_before_a_round(
         with pytest.raises(errors.ParameterError, match="needs an NVIDIA GPU"):
             async with world.silo(world.peers[0], engine="triton"):
                 pass
+
+
+@pytest.mark.usefixtures("fast_interpreter")
+@pytest.mark.parametrize("network", ["memory"])
+async def test_an_aggregator_opens_the_same_sum_on_its_gpu(
+    network, monkeypatch
+) -> None:
+    """One silo is lost after its shares, so both kinds of masks are taken off."""
+    sums, made = [], []
+    table = triton.Triton.table
+
+    def noted(machine, *given):
+        made.append(len(given[0]))
+        return table(machine, *given)
+
+    monkeypatch.setattr(triton.Triton, "table", noted)
+    for engine in ("numpy-threads", "triton"):
+        world = World(5, network)
+        lost, *others = world.peers
+        world.lost.add(lost)
+        line = world.line(lost)
+        line.fall_at, line.for_good = sends_chunk(0), True
+        async with world.serve(engine=engine) as aggregator, world.silos() as silos:
+            outcome, _ = await world.round(aggregator, silos)
+        assert outcome.sets["u3"] == tuple(others)
+        assert error_of(outcome, world.plain_mean(others)) < 1
+        sums.append(np.asarray(outcome.mean))
+    assert np.array_equal(sums[0], sums[1])
+    assert made

@@ -124,6 +124,50 @@ def reduce(
     return out
 
 
+def lazy_terms(width: int) -> int:
+    """Return how many elements of GF(p_w) may be added to one, lazily, in 32 bits.
+
+    With k elements added to or taken from one, and k p beforehand so that it never is
+    negative, the sum is below (k + 1) p. Two bounds hold it:
+
+    - (k + 1) p <= 2^32, so that it does not wrap;
+    - (k + 1) (2^w - p) <= p, so that `reduce_narrow` needs to fold but once.
+
+    Returns:
+        4,367 at w = 16, halving from 32,767 at w = 17 to 1 at w = 31, and 0 at w = 32.
+
+    Raises:
+        ParameterError: the width is outside its range.
+    """
+    p = prime(width)
+    gap = (1 << width) - p
+    return min((1 << MAX_WIDTH) // p, p // gap) - 1
+
+
+def reduce_narrow(
+    sums: NDArray[np.uint32], width: int, scratch: NDArray[np.uint32]
+) -> None:
+    """Reduce lazy sums in 32 bits mod p_w, in place.
+
+    Args:
+        sums: below (`lazy_terms` + 1) p_w, shape (k,).
+        width: w, 16..31.
+        scratch: of the same shape; overwritten.
+    """
+    p = prime(width)
+    # As 2^w = gap mod p, the bits above w count gaps. They are at most lazy_terms, so
+    # what results is below 2^w + (p - gap) = 2 p.
+    np.right_shift(sums, np.uint32(width), out=scratch)
+    np.bitwise_and(sums, np.uint32((1 << width) - 1), out=sums)
+    gap = (1 << width) - p
+    if gap > 1:
+        np.multiply(scratch, np.uint32(gap), out=scratch)
+    np.add(sums, scratch, out=sums)
+    # Below p the difference wraps to the larger of the two.
+    np.subtract(sums, np.uint32(p), out=scratch)
+    np.minimum(sums, scratch, out=sums)
+
+
 def squared_norm(values: NDArray[np.signedinteger[Any]]) -> int:
     """Return the exact squared L2 norm of `values`.
 

@@ -64,7 +64,7 @@ class Keystream:
     Made once and read in pieces: setting up a cipher costs as much as 6,000 words.
     """
 
-    __slots__ = ("_cipher", "_key", "_lane", "_next", "_tag")
+    __slots__ = ("_cipher", "_key", "_lane", "_left", "_next", "_tag")
 
     def __init__(self, key: bytes, tag: Tag, start: int, lane: int = 0) -> None:
         """Stand before word `start`.
@@ -88,6 +88,8 @@ class Keystream:
         self._lane = lane
         self._next = start
         self._cipher: _Encryptor | None = None
+        # Words that the cipher still gives: to the end of its segment.
+        self._left = 0
 
     @property
     def position(self) -> int:
@@ -109,24 +111,28 @@ class Keystream:
         """
         if self._next + len(out) > POSITIONS:
             check_window(self._next, self._next + len(out))
-        done = 0
-        while done < len(out):
-            take = min(len(out) - done, SEGMENT - self._next % SEGMENT)
-            self._write(out[done : done + take].data.cast("B"))
-            done += take
-            self._next += take
-            if self._next % SEGMENT == 0:
-                self._cipher = None
+        view = out.data.cast("B")
+        for begin in range(0, len(view), len(_ZEROS)):
+            self._write(view[begin : begin + len(_ZEROS)])
         if sys.byteorder == "big":
             out.byteswap(inplace=True)
 
     def _write(self, out: memoryview) -> None:
-        """Encrypt zeros into `out`, which lies within one segment."""
-        if self._cipher is None:
+        """Encrypt as many zeros into `out`, at most all of them."""
+        size = len(out) // _WORD
+        if self._cipher is not None and size <= self._left:
+            self._cipher.update_into(_ZEROS[: len(out)], out)
+            self._left -= size
+            self._next += size
+            return
+        if self._left == 0:
             self._cipher = self._open()
-        for begin in range(0, len(out), len(_ZEROS)):
-            piece = out[begin : begin + len(_ZEROS)]
-            self._cipher.update_into(_ZEROS[: len(piece)], piece)
+            self._left = SEGMENT - self._next % SEGMENT
+        # At most twice: no piece is as long as a segment.
+        here = min(size, self._left) * _WORD
+        self._write(out[:here])
+        if here < len(out):
+            self._write(out[here:])
 
     def _open(self) -> _Encryptor:
         """Return a cipher that stands before word `_next` of its segment."""

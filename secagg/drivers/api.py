@@ -23,6 +23,7 @@ from secagg.drivers.wire import websocket
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
 from secagg.drivers.wire.transport import Dial, Transport
+from secagg.engine import AUTO, resolved
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
@@ -45,7 +46,7 @@ async def connect(
     ssl: tls_module.SSLContext | None = None,
     proxy: str | None = None,
     aggregator: PeerId | None = None,
-    engine: str = "numpy-threads",
+    engine: str = AUTO,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -70,9 +71,9 @@ async def connect(
         proxy: ``http://host:port`` of the site's proxy for ``wss``; it has to let TLS
             through untouched. By default none, whatever the environment says.
         aggregator: whom to talk to; by default the only one of the roster.
-        engine: which mask engine. With ``triton`` an update is quantized, masked and
-            packed on the GPU on which it lies, or else on the current one; nothing but
-            masked chunks leaves it.
+        engine: which mask engine; by default the fastest one for a CPU. With ``triton``
+            an update is quantized, masked and packed on the GPU on which it lies, or
+            else on the current one; nothing but masked chunks leaves it.
         observer: is told what happens.
         entropy: where secrets come from; by default the operating system.
         clock: the time; by default this machine's.
@@ -115,7 +116,7 @@ async def silo_over(
     policy: Policy | None = None,
     state: State = None,
     aggregator: PeerId | None = None,
-    engine: str = "numpy-threads",
+    engine: str = AUTO,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -123,6 +124,8 @@ async def silo_over(
     """Take part over any transport; the arguments are those of `connect`."""
     server = _aggregator_of(roster, aggregator)
     _check_enrolled(identity, roster)
+    # Now, beside the loop: the first time it may import and compile for seconds.
+    engine_name = await asyncio.to_thread(resolved, engine)
     with _store(state, identity) as store:
         silo = Silo(
             dial=dial,
@@ -135,7 +138,7 @@ async def silo_over(
             aggregator=server,
             policy=policy or Policy(),
             store=store,
-            engine_name=engine,
+            engine_name=engine_name,
             observer=guarded(observer),
         )
         try:
@@ -161,7 +164,7 @@ async def serve(
     expected: Collection[PeerId] | None = None,
     ready_seconds: float = READY_SECONDS,
     next_model: NextModel | None = None,
-    engine: str = "numpy-threads",
+    engine: str = AUTO,
     unmasking: Executor | None = None,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
@@ -185,7 +188,7 @@ async def serve(
         ready_seconds: from RoundOpen to that deadline.
         next_model: makes the next model of a released mean; its hash is published
             with the Result.
-        engine: which mask engine.
+        engine: which mask engine; by default the fastest one for a CPU.
         unmasking: an executor on which the masks of an opened sum are expanded, such as
             processes or Dask's ``Client.get_executor(pure=False)``; None for threads of
             this process. Its workers learn what the aggregator has opened; it stays the

@@ -1,7 +1,8 @@
 """Mask engines: expand seeds and add the masks into an accumulator. Spec section 6.
 
 Every engine gives the same numbers. To add one, write its module and name it in
-`ENGINES`: the tests run over that table.
+`_MAKERS`: the tests run over `ENGINES`. Which one is taken where nobody chose is
+decided by `resolved`, here alone.
 """
 
 from __future__ import annotations
@@ -10,14 +11,37 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Final
 
-from secagg import errors
+from secagg import errors, kernels
 from secagg.engine.interface import MaskEngine, MaskSeed
 from secagg.engine.numpy_threads import NumpyThreads
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ENGINES", "MaskEngine", "MaskSeed", "NumpyThreads", "device_of", "engine"]
+__all__ = [
+    "AUTO",
+    "ENGINES",
+    "MaskEngine",
+    "MaskSeed",
+    "NumpyThreads",
+    "device_of",
+    "engine",
+    "resolved",
+]
+
+AUTO: Final = "auto"
+"""Stands for the fastest engine for a CPU that is installed."""
+
+
+def _numba_threads(width: int) -> MaskEngine:
+    try:
+        from secagg.engine.numba_threads import NumbaThreads
+    except ImportError as error:
+        raise errors.ParameterError(
+            f"the engine 'numba-threads' needs numba ({error}): pip install"
+            " 'secagg[fast]', or use the engine 'numpy-threads'"
+        ) from error
+    return NumbaThreads(width)
 
 
 def _triton_module() -> ModuleType:
@@ -36,26 +60,52 @@ def _triton(width: int) -> MaskEngine:
     return machine
 
 
+_MAKERS: Final[Mapping[str, Callable[[int], MaskEngine]]] = {
+    "numpy-threads": NumpyThreads,
+    "numba-threads": _numba_threads,
+    "triton": _triton,
+}
+
 ENGINES: Final[Mapping[str, Callable[[int], MaskEngine]]] = MappingProxyType(
-    {"numpy-threads": NumpyThreads, "triton": _triton}
+    {
+        name: maker
+        for name, maker in _MAKERS.items()
+        if kernels.INSTALLED or name != "numba-threads"
+    }
 )
-"""What makes an engine of a width, by name."""
+"""What makes an engine of a width, by name; numba's only where it is installed."""
 
 
 def engine(name: str, width: int) -> MaskEngine:
     """Return a new engine for elements of GF(p_w).
 
     Args:
-        name: a key of `ENGINES`.
+        name: a key of `ENGINES`, or `AUTO`.
         width: w, 16..32.
 
     Raises:
-        ParameterError: there is no such engine, or the width is outside its range.
+        ParameterError: there is no such engine, what it needs is not installed, or the
+            width is outside its range.
     """
-    if name not in ENGINES:
-        known = ", ".join(sorted(ENGINES))
+    return _MAKERS[resolved(name)](width)
+
+
+def resolved(name: str) -> str:
+    """Return which engine a name stands for.
+
+    For `AUTO` the first call imports numba, which takes half a second, and compiles
+    where it finds nothing compiled before.
+
+    Raises:
+        ParameterError: there is no such engine.
+    """
+    if name == AUTO:
+        compiled = kernels.compiled_loops() is not None
+        return "numba-threads" if compiled else "numpy-threads"
+    if name not in _MAKERS:
+        known = ", ".join(sorted([AUTO, *_MAKERS]))
         raise errors.ParameterError(f"engine {name!r} is not one of: {known}")
-    return ENGINES[name](width)
+    return name
 
 
 def device_of(name: str) -> torch.device | None:

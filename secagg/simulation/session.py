@@ -20,7 +20,7 @@ from secagg.cohort import LOSS_ROUNDS, Cohort
 from secagg.consortium import Consortium, open_session
 from secagg.contribution import Contribution, contribution
 from secagg.crypto.transcript import LINK_START
-from secagg.engine import engine
+from secagg.engine import AUTO, engine
 from secagg.identity import Identity
 from secagg.masked_chunks import chunks_of
 from secagg.messages import Result
@@ -211,7 +211,7 @@ class Simulator:
             server=server,
             clients=clients,
             contribute=contribute,
-            engine=engine("numpy-threads", server.params.width),
+            engine=engine(AUTO, server.params.width),
             unmasking=self._unmasking,
             meter=CostMeter(),
         )

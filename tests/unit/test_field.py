@@ -125,6 +125,43 @@ def test_reduce_at_the_largest_sums_and_around_multiples_of_p(width):
     assert reduced.tolist() == [s % p for s in sums]
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lazy_terms_is_the_largest_number_that_both_bounds_allow(width):
+    p, k = field.PRIMES[width], field.lazy_terms(width)
+    gap = 2**width - p
+    assert (k + 1) * p <= 2**32
+    assert (k + 1) * gap <= p
+    assert (k + 2) * p > 2**32 or (k + 2) * gap > p
+
+
+def test_lazy_terms_of_the_ends():
+    assert [field.lazy_terms(width) for width in (16, 17, 28, 30, 31, 32)] == [
+        *(4367, 32_767, 15, 3, 1, 0)
+    ]
+
+
+@pytest.mark.parametrize("width", range(16, 32))
+def test_reduce_narrow_at_the_largest_sums_and_around_multiples_of_p(width):
+    p = field.PRIMES[width]
+    most = (field.lazy_terms(width) + 1) * p - 1
+    near = [k * p + d for k in (0, 1, 2) for d in (0, 1, p - 1)]
+    folds = [2**width - 1, 2**width, most - 2**width, most - 1, most]
+    sums = [s for s in near + folds if s <= most]
+    reduced = np.array(sums, dtype=np.uint32)
+    field.reduce_narrow(reduced, width, np.empty_like(reduced))
+    assert reduced.tolist() == [s % p for s in sums]
+
+
+@given(data=st.data(), width=st.integers(16, 31))
+def test_reduce_narrow_is_the_remainder_of_any_lazy_sum(data, width):
+    p = field.PRIMES[width]
+    most = (field.lazy_terms(width) + 1) * p - 1
+    sums = data.draw(st.lists(st.integers(0, most), max_size=40))
+    reduced = np.array(sums, dtype=np.uint32)
+    field.reduce_narrow(reduced, width, np.empty_like(reduced))
+    assert reduced.tolist() == [s % p for s in sums]
+
+
 @given(values=INT64)
 def test_squared_norm_is_exact_for_any_int64(values):
     assert field.squared_norm(values) == sum(v * v for v in values.tolist())

@@ -290,6 +290,8 @@ async def opened(settings: Settings) -> AsyncIterator[Aggregator]:
 
     Whoever brings them calls `Aggregator.deliver` before it stops to.
     """
+    # Now, beside the loop: the first time it may import and compile for seconds.
+    await asyncio.to_thread(engine.resolved, settings.engine)
     aggregator = Aggregator(settings)
     try:
         await aggregator.start()

@@ -13,6 +13,7 @@ from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.progress import Observer, guarded, unobserved
+from secagg.engine import AUTO
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
@@ -43,7 +44,7 @@ class Settings:
         reconnect_seconds: how long silos may take to come back: added to the first
             deadline after a restart, and the least wait for another attempt.
         next_model: makes the next model of a released mean.
-        engine: which mask engine.
+        engine: which mask engine; by default the fastest one for a CPU.
         unmasking: has masks of lost members expanded elsewhere; None for here.
         observer: is told what happens.
         clock: deadlines and the time of day.
@@ -60,7 +61,7 @@ class Settings:
     ready_seconds: float = READY_SECONDS
     reconnect_seconds: float = RECONNECT_SECONDS
     next_model: NextModel | None = None
-    engine: str = "numpy-threads"
+    engine: str = AUTO
     unmasking: Executor | None = None
     observer: Observer = unobserved
     clock: Clock = field(default_factory=SystemClock)

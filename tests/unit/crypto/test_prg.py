@@ -83,7 +83,9 @@ def test_replacements_of_many_streams_are_the_elements_of_each(count):
     which: list[int] = []
     places: list[int] = []
     for index, stream in enumerate(streams):
-        rejected = stream.fill_cut(np.empty(1 << 19, dtype=np.uint32))
+        words = np.empty(1 << 19, dtype=np.uint32)
+        stream.words.fill(words)
+        rejected = prg.cut(words, 16)
         which += [index] * len(rejected)
         places += rejected.tolist()
     taken = slice(50, 50 + count)
@@ -140,17 +142,29 @@ def test_elements_of_16_bits_are_uniform_by_chi_square():
 def test_elements_read_in_pieces_are_those_read_at_once(width, cuts):
     start = (1 << 32) - 500
     stream = prg.ElementStream(KEY, prg.Tag.SELF, width, start)
-    assert stream.position == start
+    assert stream.words.position == start
     for size in cuts:
-        here = stream.position
+        here = stream.words.position
         piece = np.empty(size, dtype=np.uint32)
-        rejected = stream.fill_cut(piece)
+        stream.words.fill(piece)
+        rejected = prg.cut(piece, width)
         whole = prg.elements(KEY, prg.Tag.SELF, width, here, here + size)
-        assert (
-            rejected.tolist() == np.flatnonzero(piece >= field.PRIMES[width]).tolist()
-        )
         piece[rejected] = whole[rejected]
         assert np.array_equal(piece, whole)
+
+
+@pytest.mark.parametrize("width", range(16, 33))
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 1000, 70_000])
+@pytest.mark.parametrize("every", [1, 7, 997, 10**9])
+def test_cut_makes_elements_and_tells_what_it_rejects(width, size, every):
+    p = field.PRIMES[width]
+    words = np.random.default_rng(size).integers(0, 2**32, size, dtype=np.uint32)
+    words[every - 1 :: every] |= np.uint32(2**width - 1)
+    words[every - 1 :: every] -= np.uint32(2**width - 1 - p)
+    low = words & np.uint32(2**width - 1)
+    rejected = prg.cut(words, width)
+    assert sorted(rejected.tolist()) == np.flatnonzero(low >= p).tolist()
+    assert np.array_equal(words, np.where(low < p, low, 0))
 
 
 @pytest.mark.parametrize("width", [15, 33])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from secagg import errors, field
 from secagg.crypto import prg
 from secagg.engine import ENGINES, MaskSeed, engine
+from tests.helpers_chacha import slow_word
 
 WIDTHS = range(16, 33)
 NAMES = st.sampled_from(sorted(ENGINES))
@@ -108,6 +109,20 @@ def test_rejections_at_one_place_by_several_masks(name, tag, width, position, si
 def test_a_window_over_a_segments_end(name, width):
     seeds = [seed(k) for k in range(4)]
     assert_sums(name, width, seeds, [1, -1, 1, -1], (1 << 32) - 700, LARGE[name])
+
+
+@every_engine
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize("start", [2**32 - 5, 2**34 + 3, 2**63 - 9, 2**64 - 40])
+def test_positions_beyond_32_bits_are_those_of_each_block(name, width, start):
+    """Word by word from the layout of the state, over the segments' borders."""
+    p, one = field.PRIMES[width], seed(7)
+    words = [slow_word(one.key, one.tag, i) for i in range(start, start + 40)]
+    expected = [word % 2**width for word in words]
+    assert max(expected) < p
+    acc = np.zeros(40, dtype=np.uint32)
+    engine(name, width).accumulate(acc, [one], [1], start, start + 40)
+    assert acc.tolist() == expected
 
 
 @every_engine

@@ -308,8 +308,8 @@ class HospitalConfig(Member):
     tasks: Names | None = Field(
         default=None, description="task ids to take part in; all"
     )
-    engine: Literal["numpy-threads", "triton"] = Field(
-        default="numpy-threads",
+    engine: Literal["auto", "numpy-threads", "numba-threads", "triton"] = Field(
+        default="auto",
         description="what expands the masks; triton for a GPU, where updates then stay",
     )
     training: Training = Field(description="the table [training]: trainer, options")

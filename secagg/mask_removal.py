@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.engine import MaskEngine, MaskSeed, NumpyThreads
+from secagg.engine import MaskEngine, MaskSeed, one_thread
 from secagg.events import LostMember, OpenSum
 from secagg.field import prime
 from secagg.masked_chunks import chunks_of, opened_chunk
@@ -100,9 +100,8 @@ class Streams:
         )
 
 
-@functools.cache
-def _one_thread(width: int) -> MaskEngine:
-    return NumpyThreads(width, workers=1)
+_one_thread = functools.cache(one_thread)
+"""A worker's engine, kept: another of the same width would take scratch of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ __all__ = [
     "NumpyThreads",
     "device_of",
     "engine",
+    "one_thread",
     "resolved",
 ]
 
@@ -33,7 +34,7 @@ AUTO: Final = "auto"
 """Stands for the fastest engine for a CPU that is installed."""
 
 
-def _numba_threads(width: int) -> MaskEngine:
+def _numba_threads(width: int, workers: int | None = None) -> MaskEngine:
     try:
         from secagg.engine.numba_threads import NumbaThreads
     except ImportError as error:
@@ -41,7 +42,7 @@ def _numba_threads(width: int) -> MaskEngine:
             f"the engine 'numba-threads' needs numba ({error}): pip install"
             " 'secagg[fast]', or use the engine 'numpy-threads'"
         ) from error
-    return NumbaThreads(width)
+    return NumbaThreads(width, workers)
 
 
 def _triton_module() -> ModuleType:
@@ -88,6 +89,20 @@ def engine(name: str, width: int) -> MaskEngine:
             width is outside its range.
     """
     return _MAKERS[resolved(name)](width)
+
+
+def one_thread(width: int) -> MaskEngine:
+    """Return the fastest engine for one thread of a CPU, where others take the rest.
+
+    Args:
+        width: w, 16..32.
+
+    Raises:
+        ParameterError: the width is outside its range.
+    """
+    if resolved(AUTO) == "numba-threads":
+        return _numba_threads(width, 1)
+    return NumpyThreads(width, 1)
 
 
 def resolved(name: str) -> str:

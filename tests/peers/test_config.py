@@ -78,7 +78,7 @@ def test_a_hospitals_file_is_read(consortium) -> None:
     assert config.consortium_key == consortium.key
     assert config.training.options == {"epochs": 2}
     assert config.tasks is None
-    assert config.engine == "numpy-threads"
+    assert config.engine == "auto"
 
 
 def test_a_hospital_may_have_a_gpu(consortium) -> None:
@@ -97,7 +97,7 @@ def test_an_aggregators_file_is_read(consortium) -> None:
 MISTAKES = {
     "an engine that there is not": (
         ("hospital", ("identity =", 'engine = "cuda"\nidentity =')),
-        ["line 3: engine", "'numpy-threads' or 'triton'"],
+        ["line 3: engine", "'numba-threads' or 'triton'"],
     ),
     "a proxy without a scheme": (
         ("hospital", ("identity =", 'proxy = "proxy:3128"\nidentity =')),

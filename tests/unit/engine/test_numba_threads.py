@@ -8,7 +8,7 @@ import pytest
 
 from secagg import engine as engines
 from secagg import errors, field, kernels
-from secagg.engine import ENGINES, engine, resolved
+from secagg.engine import ENGINES, engine, one_thread, resolved
 
 installed = pytest.mark.skipif(
     not kernels.INSTALLED, reason="the extra fast is not installed"
@@ -51,6 +51,15 @@ def test_auto_is_the_compiled_engine_where_there_is_one():
 def test_auto_is_numpy_where_numba_does_not_work(no_numba):
     assert resolved(engines.AUTO) == "numpy-threads"
     assert repr(engine(engines.AUTO, 20)).startswith("NumpyThreads(width=20")
+
+
+def test_the_engine_of_one_thread_is_the_fastest_too():
+    kind = "NumbaThreads" if kernels.INSTALLED else "NumpyThreads"
+    assert repr(one_thread(20)) == f"{kind}(width=20, workers=1)"
+
+
+def test_the_engine_of_one_thread_without_numba(no_numba):
+    assert repr(one_thread(20)) == "NumpyThreads(width=20, workers=1)"
 
 
 def test_asked_for_by_name_without_numba_it_names_the_extra(no_numba):

@@ -114,7 +114,6 @@ class DeviceChunks:
         if stop > m:
             limbs = torch.from_numpy(self._tail[max(start - m, 0) : stop - m])
             y_u[max(m - start, 0) :].copy_(limbs)
-        table = self._engine.table(self._seeds, self._signs)
-        self._engine.add(y_u, table, start)
-        table.wipe()
+        with self._engine.table(self._seeds, self._signs) as table:
+            self._engine.add(y_u, table, start)
         return y_u

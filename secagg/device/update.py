@@ -96,19 +96,12 @@ class DeviceUpdate:
             )
         limit = self._limit
         scaled = self._scaled(start, stop).clamp_(-limit, limit).ceil_()
-        table = engine.table([self._seed], [1])
-        blocks = -(-len(out) // BLOCK_WORDS)
-        run(
-            kernels.round_off,
-            blocks,
-            out,
-            scaled.to(torch.int64),
-            table.rows,
-            start // BLOCK_WORDS,
-            len(out),
-            p=engine.p,
-        )
-        table.wipe()
+        whole = scaled.to(torch.int64)
+        first, size = start // BLOCK_WORDS, len(out)
+        blocks = -(-size // BLOCK_WORDS)
+        with engine.table([self._seed], [1]) as table:
+            seed = table.rows
+            run(kernels.round_off, blocks, out, whole, seed, first, size, p=engine.p)
 
     def saturated(self) -> int:
         """Return how many coordinates were cut to x_max; exact, 0 if r = C."""

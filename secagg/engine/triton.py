@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import torch
@@ -44,6 +44,8 @@ _LAUNCHING: Final = threading.Lock()
 class SeedTable:
     """Seeds and signs on the device, in the form the kernel reads.
 
+    A context: at its end the keys are overwritten, behind the kernels that read them.
+
     Attributes:
         rows: uint32, shape (count, 12): keys, hence secret.
         base: what the kernel adds to make up for the masks that are taken away.
@@ -54,8 +56,12 @@ class SeedTable:
     base: int
     side: int
 
-    def wipe(self) -> None:
-        """Overwrite the keys on the device."""
+    def __enter__(self) -> Self:
+        """Return the table."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Overwrite the keys."""
         self.rows.view(torch.int32).zero_()
 
 
@@ -94,15 +100,12 @@ class Triton:
         See `MaskEngine.accumulate`.
         """
         check_arguments(acc, seeds, signs, start, stop)
-        table = self.table(seeds, signs)
-        try:
+        with self.table(seeds, signs) as table:
             for low in range(0, len(acc), _SLICE):
                 here = torch.from_numpy(acc[low : low + _SLICE])
                 there = here.to(self.device)
                 self.add(there, table, start + low)
                 here.copy_(there)
-        finally:
-            table.wipe()
 
     def table(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> SeedTable:
         """Return seeds and signs in the kernel's form, on the device.

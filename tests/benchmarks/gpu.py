@@ -120,8 +120,8 @@ def _engine_rows(sizes: Sizes, width: int) -> Iterator[Row]:
     alone = NumpyThreads(width, workers=1)
 
     def masks() -> None:
-        table = machine.table(seeds, signs)
-        machine.add(acc.view(torch.uint32), table, 0)
+        with machine.table(seeds, signs) as table:
+            machine.add(acc.view(torch.uint32), table, 0)
         _finished(machine.device)
 
     found = interleaved(
@@ -199,7 +199,8 @@ def _chunk_rows(sizes: Sizes, width: int) -> Iterator[Row]:
     acc = torch.zeros(sizes.length, dtype=torch.int32, device=machine.device)
 
     def masks() -> None:
-        machine.add(acc.view(torch.uint32), machine.table(seeds, signs), 0)
+        with machine.table(seeds, signs) as table:
+            machine.add(acc.view(torch.uint32), table, 0)
         _finished(machine.device)
 
     kept = list(_made(update, chunks, sizes))

@@ -95,9 +95,8 @@ def test_the_largest_words_overflow_no_sum(monkeypatch, width, sign):
 
 def test_the_keys_are_overwritten_on_the_device():
     machine = Triton(20)
-    table = machine.table(SEEDS, SIGNS)
-    assert table.rows.cpu().numpy().any()
-    table.wipe()
+    with machine.table(SEEDS, SIGNS) as table:
+        assert table.rows.cpu().numpy().any()
     assert not table.rows.cpu().numpy().any()
 
 

@@ -37,7 +37,7 @@ class Sizes:
 
     silos: int = 100
     lost: int = 30
-    length: int = 100_000
+    length: int = 1_000_000
     on: tuple[str, ...] = ("processes", "Dask")
     repeats: int = REPEATS
 

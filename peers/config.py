@@ -9,7 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    model_validator,
+)
 
 from peers.config_types import (
     EntryPoint,
@@ -155,6 +162,10 @@ class TaskTerms(Section):
         gt=0,
         description="where a coordinate saturates; clip, or 6 clip / sqrt(m) rotated",
     )
+    ranges: dict[str, PositiveFloat] = Field(
+        default_factory=dict,
+        description="ranges by tensor, or by a pattern; of all others: range",
+    )
     rotation: bool = Field(
         default=False, description="rotate updates, so that fewer bits serve"
     )
@@ -192,8 +203,11 @@ class TaskTerms(Section):
     def _consistent(self) -> Self:
         if self.weighting == "uniform" and self.max_weight != 1:
             raise ValueError('max_weight needs weighting = "weighted"')
-        if self.coordinate_range is not None and self.coordinate_range > self.clip:
+        radii = [self.coordinate_range or self.clip, *self.ranges.values()]
+        if max(radii) > self.clip:
             raise ValueError(f"range is above clip = {self.clip:g}")
+        if self.rotation and self.ranges:
+            raise ValueError("a rotation mixes the tensors: leave out [task.ranges]")
         names = [extra.wire_name for extra in self.extras]
         if len(set(names)) != len(names):
             raise ValueError("two extras have the same name")

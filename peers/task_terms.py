@@ -30,6 +30,7 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
 
     Raises:
         ConfigError: the noise would drown an extra; gives the numbers.
+        InputError: a range is for a tensor that the model has not; names those it has.
         ParameterError: a term is out of its range.
     """
     terms, privacy = config.task, config.privacy
@@ -41,11 +42,16 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
             adjacency=privacy.adjacency,
             delta=privacy.delta,
         )
+    ranges = None
+    if terms.ranges:
+        default = terms.coordinate_range or terms.clip
+        ranges = layout.ranges(terms.ranges, default)
     task = Task(
         task_id=terms.id,
         length=layout.size,
         clip=terms.clip,
-        coordinate_range=terms.coordinate_range,
+        coordinate_range=None if ranges else terms.coordinate_range,
+        ranges=ranges,
         rotation=terms.rotation,
         bits=terms.bits,
         weighting=terms.weighting,

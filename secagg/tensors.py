@@ -1,52 +1,51 @@
 """Between a model's tensors and the flat vector of the protocol.
 
-A `Layout` fixes which tensors enter the vector, sorted by name, and with which types;
-its hash says that two sides mean the same. Torch tensors on any device and numpy arrays
-are both understood; torch is loaded only when a torch tensor is there to be handled, so
-a program without torch can use the same module. Knows nothing of clipping and rounding.
-
-Integers are refused by name: their mean is no integer, and a counter such as
-``num_batches_tracked`` is no parameter. Declare such a tensor frozen, and it stays out
-of the vector and keeps its value.
+A `Layout` says which tensors enter the vector. Torch tensors on any device and numpy
+arrays are both understood; torch is loaded only when a torch tensor is there to be
+handled, so a program without torch can use the same module. Knows nothing of clipping
+and rounding.
 """
 
 from __future__ import annotations
 
 import copy
-import fnmatch
-import hashlib
-import json
-import math
-import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg import errors
+from secagg.layout import (
+    MANTISSA_BITS,
+    SINGLE,
+    Layout,
+    State,
+    Tensor,
+    TensorSpec,
+    check_same,
+    dtype_name,
+    is_torch,
+    named,
+)
 
 if TYPE_CHECKING:
     import torch
 
-Tensor: TypeAlias = "torch.Tensor | NDArray[Any]"
-State: TypeAlias = Mapping[str, Any]
+__all__ = [
+    "Layout",
+    "State",
+    "Tensor",
+    "check_writable",
+    "coordinates",
+    "device_coordinates",
+    "difference",
+    "flatten",
+    "unflatten",
+]
+
 FlatVector: TypeAlias = NDArray[np.floating[Any]]
 V = TypeVar("V")
-
-SINGLE: Final = "tensor"
-"""What a tensor is called that came alone, not in a state_dict."""
-
-_MANTISSA_BITS: Final = {
-    "float64": 53,
-    "float32": 24,
-    "float16": 11,
-    "bfloat16": 8,
-}
-"""The types that enter the vector; all of them embed exactly in float64."""
-
 
 _BLOCK: Final = 1 << 17
 """Coordinates that are checked or converted at a time: 1 MiB of float64."""
@@ -62,73 +61,6 @@ class Coordinates(Protocol):
     def __getitem__(self, window: slice, /) -> FlatVector:
         """Return a window of it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One tensor's place in the vector: elements start..stop, row by row."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    start: int
-
-    @property
-    def stop(self) -> int:
-        """One past its last element."""
-        return self.start + math.prod(self.shape)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which tensors a vector holds, in order.
-
-    Attributes:
-        tensors: those that enter the vector, sorted by name.
-        frozen: names of those that stay out, sorted.
-    """
-
-    tensors: tuple[TensorSpec, ...]
-    frozen: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, value: State | Tensor, frozen: Iterable[str] = ()) -> Layout:
-        """Return the layout of a state_dict, or of one tensor.
-
-        Args:
-            value: a mapping from names to tensors, or one tensor; torch or numpy.
-            frozen: names, or patterns such as ``*.num_batches_tracked``, of what stays
-                out of the vector.
-
-        Raises:
-            InputError: a tensor that is not frozen is none, or not of a float type; a
-                pattern names nothing; or no coordinate is left.
-        """
-        state = _named(value)
-        names = _frozen_names(state, tuple(frozen))
-        specs: list[TensorSpec] = []
-        start = 0
-        # By name, so that two sides that build their model in another order still mean
-        # the same coordinates.
-        for name in sorted(set(state) - names):
-            spec = _spec(name, state[name], start)
-            specs.append(spec)
-            start = spec.stop
-        if start == 0:
-            raise errors.InputError("the update has no coordinates that are not frozen")
-        return cls(tuple(specs), tuple(sorted(names)))
-
-    @property
-    def size(self) -> int:
-        """Coordinates of the vector, m."""
-        return self.tensors[-1].stop
-
-    @cached_property
-    def hash(self) -> bytes:
-        """SHA-256 over names, shapes, types, order and what is frozen; 32 bytes."""
-        rows = [(spec.name, spec.shape, spec.dtype) for spec in self.tensors]
-        text = json.dumps([rows, self.frozen], separators=(",", ":"))
-        return hashlib.sha256(text.encode("ascii")).digest()
 
 
 def flatten(
@@ -147,12 +79,12 @@ def flatten(
         InputError: names, shapes or types differ from the layout; a coordinate is NaN
             or infinite (rule 5-1); or float64 tensors would be cut to float32.
     """
-    state = _named(value)
-    _check_same(state, layout)
-    bits = _MANTISSA_BITS[np.dtype(dtype).name]
+    state = named(value)
+    check_same(state, layout)
+    bits = MANTISSA_BITS[np.dtype(dtype).name]
     vector = np.empty(layout.size, dtype=dtype)
     for spec in layout.tensors:
-        if _MANTISSA_BITS[spec.dtype] > bits:
+        if MANTISSA_BITS[spec.dtype] > bits:
             raise errors.InputError(
                 f"tensor {spec.name!r} is {spec.dtype}: flatten to float64 instead"
             )
@@ -180,12 +112,12 @@ def coordinates(value: State | Tensor, layout: Layout) -> FlatVector:
         InputError: names, shapes or types differ from the layout, or a coordinate is
             NaN or infinite (rule 5-1).
     """
-    state = _named(value)
+    state = named(value)
     view = _flat_view(state[SINGLE]) if state.keys() == {SINGLE} else None
     if view is None:
         wide = any(spec.dtype == "float64" for spec in layout.tensors)
         return flatten(value, layout, np.float64 if wide else np.float32)
-    _check_same(state, layout)
+    check_same(state, layout)
     _check_finite(view, layout.tensors[0])
     view.setflags(write=False)
     return view
@@ -214,8 +146,8 @@ def device_coordinates(
     """
     import torch
 
-    state = _named(value)
-    _check_same(state, layout)
+    state = named(value)
+    check_same(state, layout)
     parts = [_as_torch(state[spec.name]) for spec in layout.tensors]
     there = next((part.device for part in parts if part.is_cuda), device)
     if len(parts) == 1 and parts[0].is_contiguous():
@@ -248,8 +180,8 @@ def unflatten(vector: Coordinates, layout: Layout, like: V, out: V | None = None
             contiguous, the vector has another length, or a coordinate is not finite in
             its tensor's type.
     """
-    state = _named(like if out is None else out)
-    _check_same(state, layout)
+    state = named(like if out is None else out)
+    check_same(state, layout)
     shape = vector.shape if isinstance(vector, np.ndarray) else (len(vector),)
     if shape != (layout.size,):
         raise errors.InputError(
@@ -275,11 +207,11 @@ def check_writable(out: State | Tensor, layout: Layout) -> None:
     Raises:
         InputError: another layout, or a tensor that is not contiguous or not writable.
     """
-    state = _named(out)
-    _check_same(state, layout)
+    state = named(out)
+    check_same(state, layout)
     for spec in layout.tensors:
         place = _place(state[spec.name], spec)
-        if not _is_torch(place) and not place.flags.writeable:
+        if not is_torch(place) and not place.flags.writeable:
             raise errors.InputError(f"tensor {spec.name!r} to be written is read-only")
 
 
@@ -296,83 +228,18 @@ def difference(
     return update
 
 
-def _named(value: Any) -> State:
-    return value if isinstance(value, Mapping) else {SINGLE: value}
-
-
-def _is_torch(value: Any) -> bool:
-    """Tell a torch tensor without loading torch: if it is one, torch is loaded."""
-    module = sys.modules.get("torch")
-    return module is not None and isinstance(value, module.Tensor)
-
-
-def _dtype_name(tensor: Any) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _frozen_names(state: State, patterns: tuple[str, ...]) -> frozenset[str]:
-    names: set[str] = set()
-    for pattern in patterns:
-        matched = [name for name in state if fnmatch.fnmatchcase(name, pattern)]
-        if not matched:
-            raise errors.InputError(
-                f"frozen {pattern!r} matches no tensor; there are: {_listed(state)}"
-            )
-        names.update(matched)
-    return frozenset(names)
-
-
-def _spec(name: str, tensor: Any, start: int) -> TensorSpec:
-    if not (isinstance(tensor, np.ndarray) or _is_torch(tensor)):
-        raise errors.InputError(
-            f"{name!r} is a {type(tensor).__name__}, not a tensor: declare it frozen,"
-            " or leave it out"
-        )
-    dtype = _dtype_name(tensor)
-    if dtype not in _MANTISSA_BITS:
-        raise errors.InputError(
-            f"tensor {name!r} is {dtype}, not one of {', '.join(_MANTISSA_BITS)}:"
-            " declare it frozen, or convert it"
-        )
-    if _is_torch(tensor) and (tensor.is_sparse or tensor.is_meta):
-        raise errors.InputError(f"tensor {name!r} is sparse or has no data")
-    return TensorSpec(name, tuple(int(side) for side in tensor.shape), dtype, start)
-
-
-def _check_same(state: State, layout: Layout) -> None:
-    """Refuse a state of other names, shapes or types; their order may differ."""
-    expected = {spec.name for spec in layout.tensors} | set(layout.frozen)
-    if missing := expected - set(state):
-        raise errors.InputError(f"missing from the state: {_listed(missing)}")
-    if unknown := set(state) - expected:
-        raise errors.InputError(f"not in the layout: {_listed(unknown)}")
-    for spec in layout.tensors:
-        found = _spec(spec.name, state[spec.name], spec.start)
-        if found != spec:
-            raise errors.InputError(
-                f"tensor {spec.name!r} is {found.dtype} of shape {found.shape}, the"
-                f" layout has {spec.dtype} of shape {spec.shape}"
-            )
-
-
-def _listed(names: Iterable[str], most: int = 8) -> str:
-    ordered = sorted(names)
-    rest = f" and {len(ordered) - most} more" if len(ordered) > most else ""
-    return ", ".join(ordered[:most]) + rest
-
-
 def _as_torch(tensor: Any) -> torch.Tensor:
     """Return a tensor without its gradient; an array as one, copied only if it must."""
     import torch
 
-    if _is_torch(tensor):
+    if is_torch(tensor):
         return cast("torch.Tensor", tensor).detach()
     return torch.from_numpy(np.require(tensor, requirements=["C", "W"]))
 
 
 def _copy_out(tensor: Any, place: FlatVector) -> None:
     """Write a tensor's elements to `place`, converted on the way."""
-    if not _is_torch(tensor):
+    if not is_torch(tensor):
         place[:] = tensor.reshape(-1)
         return
     import torch
@@ -382,8 +249,8 @@ def _copy_out(tensor: Any, place: FlatVector) -> None:
 
 def _flat_view(tensor: Any) -> NDArray[Any] | None:
     """Return an array's own memory as a vector; None if it does not lie flat here."""
-    if _is_torch(tensor):
-        here = tensor.device.type == "cpu" and _dtype_name(tensor) != "bfloat16"
+    if is_torch(tensor):
+        here = tensor.device.type == "cpu" and dtype_name(tensor) != "bfloat16"
         whole = here and tensor.is_contiguous()
         return tensor.detach().reshape(-1).numpy() if whole else None
     if not isinstance(tensor, np.ndarray):
@@ -406,7 +273,7 @@ def _filled(vector: Coordinates, spec: TensorSpec, tensor: Any, *, new: bool) ->
 
 def _empty_like(tensor: Any) -> Any:
     """Return new memory of the shape, type and device of `tensor`, row by row."""
-    if not _is_torch(tensor):
+    if not is_torch(tensor):
         return np.empty(tensor.shape, dtype=tensor.dtype)
     import torch
 
@@ -415,7 +282,7 @@ def _empty_like(tensor: Any) -> Any:
 
 def _place(tensor: Any, spec: TensorSpec) -> Any:
     """Return the memory of a tensor as a vector to write to."""
-    if _is_torch(tensor):
+    if is_torch(tensor):
         flat = tensor.is_contiguous()
         tensor = tensor.detach()
     else:
@@ -427,7 +294,7 @@ def _place(tensor: Any, spec: TensorSpec) -> Any:
 
 def _copy_in(part: FlatVector, place: Any) -> bool:
     """Write a window to a tensor; return whether all of it is finite there."""
-    if _is_torch(place):
+    if is_torch(place):
         import torch
 
         place.copy_(torch.from_numpy(np.require(part, requirements=["C", "W"])))
@@ -445,7 +312,7 @@ def _blocks(size: int) -> Iterator[tuple[int, int]]:
 
 def _copied(tensor: Any) -> Any:
     """Return a copy of a frozen entry; what is no tensor is passed on as it is."""
-    if _is_torch(tensor):
+    if is_torch(tensor):
         return tensor.detach().clone()
     return tensor.copy() if isinstance(tensor, np.ndarray) else tensor
 

@@ -147,6 +147,18 @@ MISTAKES = {
         ("agg", ("clip = 4.0", "clip = 4.0\nrange = 5.0")),
         ["task: range is above clip = 4"],
     ),
+    "a tensor's range above the clip": (
+        ("agg", ("clip = 4.0", 'clip = 4.0\nranges = { "w" = 5.0 }')),
+        ["task: range is above clip = 4"],
+    ),
+    "a tensor's range of nothing": (
+        ("agg", ("clip = 4.0", 'clip = 4.0\nranges = { "w" = 0.0 }')),
+        ["task.ranges.w", "greater than 0"],
+    ),
+    "a rotation beside ranges by tensor": (
+        ("agg", ("clip = 4.0", 'clip = 4.0\nrotation = true\nranges = { "w" = 1.0 }')),
+        ["task: a rotation mixes the tensors"],
+    ),
     "an extra's bounds the wrong way round": (
         ("agg", ("high = 10\n", "high = -1\n")),
         ["line 22: task.extras.1: low = 0 is above high = -1"],

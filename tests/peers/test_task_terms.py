@@ -6,12 +6,13 @@ import pytest
 from peers.config import AggregatorConfig
 from peers.task_terms import task_of
 from peers.toml_file import ConfigError
+from secagg import errors
 from secagg.tensors import Layout
 
 LAYOUT = Layout.of({"w": np.zeros(64)})
 
 
-def config_of(consortium, *, noise, least=4, decimals=6):
+def config_of(consortium, *, noise, least=4, decimals=6, **terms):
     """An aggregator's configuration with an extra and noise."""
     values = {
         "identity": "agg.identity.json",
@@ -24,6 +25,7 @@ def config_of(consortium, *, noise, least=4, decimals=6):
             "clip": 1.0,
             "min_members": least,
             "extras": [{"name": "loss", "low": 0, "high": 50, "decimals": decimals}],
+            **terms,
         },
         "privacy": noise and {"noise_multiplier": noise, "epsilon": 9.0, "delta": 1e-5},
         "model": {"factory": "ours:first"},
@@ -56,3 +58,29 @@ def test_an_extra_that_stands_out_of_the_noise_is_kept(consortium) -> None:
     task = task_of(config_of(consortium, noise=0.3), LAYOUT)
     assert task.dp is not None
     assert task.extras
+
+
+def test_ranges_are_given_by_tensor_and_pattern(consortium) -> None:
+    layout = Layout.of({"a.bias": np.zeros(3), "a.weight": np.zeros(5)})
+    ranges = {"*.bias": 0.01}
+    task = task_of(config_of(consortium, noise=None, ranges=ranges), layout)
+    assert task.ranges == ((3, 0.01), (5, 1.0))
+    given = {"ranges": ranges, "range": 0.5}
+    task = task_of(config_of(consortium, noise=None, **given), layout)
+    assert task.ranges == ((3, 0.01), (5, 0.5))
+
+
+def test_a_range_for_an_unknown_tensor_is_refused_with_those_there_are(
+    consortium,
+) -> None:
+    config = config_of(consortium, noise=None, ranges={"fc.bias": 0.1})
+    with pytest.raises(errors.InputError, match=r"'fc\.bias'.*there are: w"):
+        task_of(config, LAYOUT)
+
+
+def test_a_rotated_task_has_the_sensitivity_of_whole_blocks(consortium) -> None:
+    plain = task_of(config_of(consortium, noise=None), LAYOUT)
+    task = task_of(config_of(consortium, noise=None, rotation=True, bits=11), LAYOUT)
+    assert task.rotation
+    assert (plain.scale.coordinates, task.scale.coordinates) == (64, 64)
+    assert task.scale.ranges == ((64, 0.75),)

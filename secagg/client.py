@@ -36,13 +36,17 @@ from secagg.signing import check_route, envelope_hash, open_envelope
 from secagg.transitions import CLIENT, ClientPhase
 
 _ANSWERS = {
-    "Manifest": "AdvertiseKeys",
-    "KeyList": "ShareKeys",
-    "DealtShares": "ShareAck",
-    "InputList": "Consistency",
-    "Certificate": "Unmasking",
+    "Manifest": ("AdvertiseKeys",),
+    "KeyList": ("Coin", "ShareKeys"),
+    "CoinList": ("ShareKeys",),
+    "DealtShares": ("ShareAck",),
+    "InputList": ("Consistency",),
+    "Certificate": ("Unmasking",),
 }
-"""What a message is answered with, again when it is repeated (rule 3.4-6)."""
+"""What a message is answered with, again when it is repeated (rule 3.4-6).
+
+The first of them that was sent: a KeyList asks for the coin where there are coins.
+"""
 
 
 class Client:
@@ -171,9 +175,10 @@ class Client:
     ) -> list[ClientEffect]:
         seen = envelope_hash(envelope)
         if session.seen.get(envelope.type) == seen:
-            answer = _ANSWERS.get(envelope.type)
-            repeated = [e for e in session.outbox if e.type == answer]
-            return [self._moves.send(envelope) for envelope in repeated]
+            sent = {envelope.type: envelope for envelope in session.outbox}
+            answers = _ANSWERS.get(envelope.type, ())
+            repeated = [sent[answer] for answer in answers if answer in sent]
+            return [self._moves.send(envelope) for envelope in repeated[:1]]
         try:
             message = self._open(peer, envelope, session)
             if isinstance(message, msg.Abort):

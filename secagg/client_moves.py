@@ -15,6 +15,7 @@ from secagg.client_state import (
     Acked,
     Advertised,
     Dealt,
+    Listed,
     Released,
     Session,
     Shared,
@@ -25,6 +26,7 @@ from secagg.client_state import (
 from secagg.crypto import transcript
 from secagg.entropy import Entropy
 from secagg.events import ClientEffect
+from secagg.graph import Graph
 from secagg.identity import Identity
 from secagg.masking import split
 from secagg.names import PeerId, SessionId
@@ -32,6 +34,7 @@ from secagg.params import Parameters
 from secagg.roster import Roster
 from secagg.rounds import (
     advertise_keys,
+    coin,
     consistency,
     masked_input,
     result,
@@ -39,6 +42,7 @@ from secagg.rounds import (
     share_keys,
     unmasking,
 )
+from secagg.rounds.neighbourhood import within
 from secagg.signing import seal
 from secagg.transitions import ClientPhase
 
@@ -77,7 +81,8 @@ class Moves:
             RemoteProtocolError: the rule of its round that it breaks.
         """
         moves: dict[type[msg.Message], Callable[..., Step]] = {
-            msg.KeyList: self._share,
+            msg.KeyList: self._toss,
+            msg.CoinList: self._draw,
             msg.DealtShares: self._ack,
             msg.DealerList: self._mask,
             msg.InputList: self._vote,
@@ -91,7 +96,9 @@ class Moves:
     ) -> Step:
         """Return the step by which a session begins; `seen` is its Manifest's hash."""
         me = self.identity.id
-        keys, advert = advertise_keys.client_advertise(self.entropy, sid=sid, me=me)
+        keys, advert = advertise_keys.client_advertise(
+            self.entropy, sid=sid, me=me, tossed=params.tossed
+        )
         session = Advertised(
             me=me,
             sid=sid,
@@ -116,7 +123,7 @@ class Moves:
         stated = msg.MaskedInput(root=root)
         return self._spend(ClientPhase.MASKED, replace(session, root=root), stated)
 
-    def _share(self, message: msg.KeyList, body: bytes, session: Advertised) -> Step:
+    def _toss(self, message: msg.KeyList, body: bytes, session: Advertised) -> Step:
         party = session.party
         book = advertise_keys.client_accept_key_list(
             message,
@@ -128,18 +135,34 @@ class Moves:
             roster=self.roster,
             aggregator=self.aggregator,
         )
-        dealt, own = share_keys.client_deal(party, book, self.entropy)
-        return self.answer(
-            ClientPhase.SHARED, grow(session, Shared, book=book, own=own), dealt
-        )
+        listed = grow(session, Listed, book=book)
+        if not party.params.tossed:
+            return self._deal(listed, party.params.graph(None))
+        opened = coin.client_open(party.keys)
+        return self.answer(ClientPhase.TOSSED, listed, opened)
+
+    def _draw(self, message: msg.CoinList, body: bytes, session: Listed) -> Step:
+        del body
+        seed = coin.client_accept(message, sid=session.sid, book=session.book)
+        return self._deal(session, session.params.graph(seed))
+
+    def _deal(self, session: Listed, graph: Graph) -> Step:
+        party, book = session.party, session.book
+        near = within(graph.closed(party.me), book.u1)
+        dealt, own = share_keys.client_deal(party, book, near, self.entropy)
+        grown = grow(session, Shared, graph=graph, near=near, own=own)
+        return self.answer(ClientPhase.SHARED, grown, dealt)
 
     def _ack(self, message: msg.DealtShares, body: bytes, session: Shared) -> Step:
         del body
-        book = session.book
         held = share_keys.client_open_shares(
-            message, party=session.party, book=book, own=session.own
+            message,
+            party=session.party,
+            book=session.book,
+            near=session.near,
+            own=session.own,
         )
-        ack = share_ack.client_ack(held.b, book.u1)
+        ack = share_ack.client_ack(held.b, session.near)
         return self.answer(ClientPhase.ACKED, grow(session, Acked, held=held), ack)
 
     def _mask(self, message: msg.DealerList, body: bytes, session: Acked) -> Step:
@@ -151,7 +174,8 @@ class Moves:
         grown = grow(session, Dealt, u2=u2, h2=h2, root=None)
         if party.me not in u2:
             return Step(ClientPhase.WATCHING, grown, [])
-        seeds, signs = split(masked_input.client_masks(party, book, u2))
+        masks = masked_input.client_masks(party, book, within(session.near, u2))
+        seeds, signs = split(masks)
         mask = events.MaskVector(sid=party.sid, seeds=seeds, signs=signs)
         return Step(ClientPhase.MASKING, grown, [mask])
 
@@ -162,6 +186,7 @@ class Moves:
             me=party.me,
             own_root=session.root,
             u2=session.u2,
+            graph=session.graph,
             sid=party.sid,
             h2=session.h2,
             params=party.params,
@@ -186,7 +211,8 @@ class Moves:
             roster=self.roster,
             aggregator=self.aggregator,
         )
-        release = unmasking.client_release(session.held, u2=session.u2, u3=session.u3)
+        near = within(session.near, session.u2)
+        release = unmasking.client_release(session.held, near=near, u3=session.u3)
         bare = grow(session, Released, u1=session.book.u1)
         return self._spend(ClientPhase.RELEASED, bare, release)
 

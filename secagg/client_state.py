@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from secagg.graph import Graph
 from secagg.messages import AdvertiseKeys, Envelope, Manifest, Transcript
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
@@ -64,10 +65,18 @@ class Advertised(Session):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared(Advertised):
-    """U1 is fixed; ShareKeys is out."""
+class Listed(Advertised):
+    """U1 is fixed; on the regular graph the coin is out."""
 
     book: KeyBook
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared(Listed):
+    """The graph is known, and `near`, N[u] in U1; ShareKeys is out."""
+
+    graph: Graph
+    near: tuple[PeerId, ...]
     own: HeldShares = field(repr=False)
 
 
@@ -125,7 +134,7 @@ def transcript_of(session: Session, kind: Transcript | None = None) -> bytes:
     Pre: the session is far enough for `kind`; the transition table sees to it.
     """
     held = {Transcript.SID: bytes(session.sid)}
-    if isinstance(session, Shared):
+    if isinstance(session, Listed):
         held[Transcript.H1] = session.book.h1
     if isinstance(session, Dealt):
         held[Transcript.H2] = session.h2

@@ -39,6 +39,7 @@ from secagg.server import Server
 
 SPOKEN_IN = {
     "AdvertiseKeys": Round.ADVERTISE_KEYS,
+    "Coin": Round.COIN,
     "ShareKeys": Round.SHARE_KEYS,
     "ShareAck": Round.SHARE_ACK,
     "MaskedInput": Round.MASKED_INPUT,

@@ -46,6 +46,7 @@ class Round(enum.StrEnum):
 
     MANIFEST = "manifest"
     ADVERTISE_KEYS = "advertise_keys"
+    COIN = "coin"
     SHARE_KEYS = "share_keys"
     SHARE_ACK = "share_ack"
     MASKED_INPUT = "masked_input"

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from secagg import errors
 from secagg.field import narrowest_width, prime
+from secagg.graph import Degree, Graph, complete, degree_of, regular
 from secagg.messages import Extra, Manifest, NoiseTerms
 from secagg.names import PeerId
 from secagg.scale import MAX_RANGES, Scale
@@ -32,6 +33,9 @@ MAX_WEIGHT = 1 << 31
 MAX_DURATION_MS = 86_400_000
 EXTRA_BOUND = 1 << 62
 ADJACENCIES = tuple(Adjacency)
+SMALLEST_SPARSE = 151
+"""Members from which on the regular graph is the usual one: fewer gain little by it."""
+
 _EXTRA_NAME = re.compile(r"[a-z0-9_]{1,32}")
 
 
@@ -40,9 +44,16 @@ def quorum(n: int, c: int) -> int:
     return (n + c) // 2 + 1
 
 
-def input_floor(n: int, c: int) -> int:
-    """Return the least |U3| that may be opened: max(q, 3, c + 2) (spec 2.2)."""
-    return max(quorum(n, c), 3, c + 2)
+def input_floor(n: int, c: int, losses: int | None = None) -> int:
+    """Return the least |U3| that may be opened (spec 2.2).
+
+    Args:
+        n: members.
+        c: members that may be corrupt.
+        losses: d of the regular graph; None for the complete one, where it is as great
+            as it can be: max(q, 3, c + 2) are left.
+    """
+    return max(quorum(n, c), 3, c + 2) if losses is None else n - losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,7 @@ class Parameters:
     max_weight: int
     chunk_log2: int
     dp: NoiseTerms | None
+    losses: int | None = None
 
     @classmethod
     def of(cls, manifest: Manifest) -> Parameters:
@@ -93,6 +105,7 @@ class Parameters:
             max_weight=manifest.max_weight,
             chunk_log2=manifest.chunk_log2,
             dp=manifest.dp,
+            losses=manifest.losses,
         )
         params._prove_no_overflow()
         params._check_noise_can_be_made()
@@ -148,14 +161,36 @@ class Parameters:
         return quorum(self.n, self.c)
 
     @property
+    def tossed(self) -> bool:
+        """Whether the graph is drawn from coins: the regular one (spec 4.10)."""
+        return self.losses is not None
+
+    @cached_property
+    def degree(self) -> Degree:
+        """k, c_k, t and L of every member (spec 2.2, 2.4)."""
+        if self.losses is None:
+            return Degree(self.n - 1, self.c, self.q, self.q - 1)
+        return degree_of(self.n, self.c, self.losses)
+
+    def graph(self, seed: bytes | None) -> Graph:
+        """Return who shares masks and secrets with whom.
+
+        Args:
+            seed: from the coins, 32 bytes; None on the complete graph.
+        """
+        if seed is None:
+            return complete(self.members)
+        return regular(self.members, self.degree, seed)
+
+    @property
     def t(self) -> int:
         """Shares that rebuild a secret; equals q on the complete graph."""
-        return self.q
+        return self.degree.t
 
     @property
     def floor(self) -> int:
         """The least |U3| that may be opened."""
-        return input_floor(self.n, self.c)
+        return input_floor(self.n, self.c, self.losses)
 
     @property
     def tolerated(self) -> int:
@@ -243,17 +278,38 @@ def check_ranges(manifest: Manifest) -> None:
     errors.require(
         "2.2-6", weights, f"weighting {manifest.weighting}, w_max {manifest.max_weight}"
     )
-    kinds = (manifest.graph, manifest.losses, manifest.keystream)
+    _check_graph(manifest)
     errors.require(
         "2.2-7",
-        kinds == ("complete", None, "chacha20"),
-        f"graph {manifest.graph} with losses {manifest.losses} or keystream "
-        f"{manifest.keystream} is not supported by secagg/1",
+        manifest.keystream == "chacha20",
+        f"keystream {manifest.keystream} is not supported by secagg/1",
     )
     _check_noise(manifest.dp)
     durations = manifest.durations
     ranged = all(1 <= duration <= MAX_DURATION_MS for duration in durations)
     errors.require("2.2-9", len(durations) == 7 and ranged, f"durations {durations}")
+
+
+def sparse_enough(n: int, c: int, losses: int) -> bool:
+    """Return whether n members have a regular graph for c and d (spec 2.4)."""
+    try:
+        degree_of(n, c, losses)
+    except errors.ParameterError:
+        return False
+    return True
+
+
+def _check_graph(manifest: Manifest) -> None:
+    """Check that the graph exists: the complete one, or a regular one (rule 2.2-7)."""
+    n, c, losses = len(manifest.members), manifest.corruption_bound, manifest.losses
+    known = {"complete": losses is None, "regular": losses is not None}
+    detail = f"graph {manifest.graph} with losses {losses}"
+    errors.require("2.2-7", known.get(manifest.graph, False), detail)
+    if losses is None:
+        return
+    most = n - input_floor(n, c)
+    errors.require("2.2-7", losses <= most, f"{detail}: at most {most} of n = {n}")
+    errors.require("2.2-7", sparse_enough(n, c, losses), f"{detail}: none for n = {n}")
 
 
 def _check_scale(manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from secagg import errors
 from secagg.messages import Manifest
-from secagg.params import input_floor
+from secagg.params import SMALLEST_SPARSE, input_floor
 from secagg.scale import MAX_RANGES
 
 
@@ -35,6 +35,7 @@ class Policy:
         min_noise_multiplier: 0 accepts a sum without noise; above 0 the Manifest must
             announce at least so much.
         max_length: the greatest m.
+        smallest_sparse: the least n for which a regular graph is accepted.
     """
 
     tasks: frozenset[str] | None = None
@@ -50,6 +51,7 @@ class Policy:
     max_weight: int = 1 << 31
     min_noise_multiplier: float = 0.0
     max_length: int = 1 << 40
+    smallest_sparse: int = SMALLEST_SPARSE
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a Manifest below any floor.
@@ -58,7 +60,7 @@ class Policy:
             RemoteProtocolError: rule 4.1-5, with both values.
         """
         n, c = len(manifest.members), manifest.corruption_bound
-        inputs = input_floor(n, c)
+        inputs = input_floor(n, c, manifest.losses)
         task, tasks = manifest.task_id, self.tasks
         _demand(
             tasks is None or task in tasks, f"task {task} is not in the policy's tasks"
@@ -70,6 +72,11 @@ class Policy:
         _demand(c >= bound, f"c = {c} is below corruption_bound {bound}")
         least = self.min_inputs
         _demand(inputs >= least, f"|U3| may be {inputs}, below min_inputs {least}")
+        sparse = self.smallest_sparse
+        _demand(
+            manifest.graph == "complete" or n >= sparse,
+            f"n = {n} is below smallest_sparse {sparse} for the {manifest.graph} graph",
+        )
         self._check_numbers(manifest)
 
     def _check_numbers(self, manifest: Manifest) -> None:

@@ -7,9 +7,9 @@ in one place each, a member's breach becomes `Drop` and a missed floor `Aborted`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from secagg import codec, errors, events
 from secagg import messages as msg
@@ -21,6 +21,7 @@ from secagg.params import Parameters
 from secagg.roster import Roster
 from secagg.rounds import (
     advertise_keys,
+    coin,
     consistency,
     masked_input,
     share_ack,
@@ -28,13 +29,15 @@ from secagg.rounds import (
     unmasking,
 )
 from secagg.rounds.manifest import MAX_ATTEMPTS, check_members
+from secagg.rounds.neighbourhood import neighbourhoods
+from secagg.server_answers import Answers
 from secagg.server_state import Sent, ServerState
 from secagg.signing import check_route, envelope_hash, open_envelope, seal
-from secagg.transitions import ORDER, SERVER, ServerPhase
+from secagg.transitions import COLLECTING, ORDER, SERVER, ServerPhase
 
-T = TypeVar("T")
+_TIMED = tuple(phase for phase in ORDER if phase is not ServerPhase.COIN)
 _ESTABLISHES = ("Manifest", "KeyList", "DealerList", "InputList")
-_FLOORS = frozenset({"4.2-4", "4.3-7", "4.4-3", "4.5-5", "4.6-4", "4.7-3"})
+_FLOORS = frozenset({"4.2-4", "4.10-3", "4.3-7", "4.4-3", "4.5-5", "4.6-4", "4.7-3"})
 
 
 class Server:
@@ -66,6 +69,7 @@ class Server:
         self._roster = roster
         body = codec.encode_body(manifest)
         self.sid: SessionId = transcript.session_id(body)
+        self._answers = Answers(sid=self.sid, params=self.params)
         self._state = ServerState()
 
     def __repr__(self) -> str:
@@ -160,7 +164,7 @@ class Server:
                 return self._drop(
                     event, peer, message.rule, f"refused: {message.detail}"
                 )
-            grown = self._accept(message, peer, envelope)
+            grown = self._answers.taken(message, envelope, self._state)
         except errors.RemoteProtocolError as error:
             return self._drop(event, peer, error.rule, error.detail)
         seen = {**grown.seen, (peer, envelope.type): envelope_hash(envelope)}
@@ -218,60 +222,6 @@ class Server:
             members=self.params.n,
         )
 
-    def _accept(
-        self, message: msg.Message, peer: PeerId, envelope: msg.Envelope
-    ) -> ServerState:
-        """Return the state with one accepted answer more."""
-        state = self._state
-        match message:
-            case msg.AdvertiseKeys():
-                known = [entry.keys for entry in self._present(state.adverts).values()]
-                advertise_keys.server_accept(message, known)
-                entry = msg.SignedKeys(
-                    peer=peer, keys=message, signature=envelope.signature
-                )
-                return replace(state, adverts={**state.adverts, peer: entry})
-            case msg.ShareKeys():
-                self._check_due(message, peer)
-                share_keys.server_accept(message, dealer=peer, u1=state.u1)
-                return replace(state, dealt={**state.dealt, peer: message})
-            case msg.ShareAck():
-                self._check_due(message, peer)
-                ones = share_ack.server_accept(
-                    message, holder=peer, u1=state.u1, dealers=set(state.dealt)
-                )
-                return replace(state, acks={**state.acks, peer: ones})
-            case msg.MaskedInput():
-                return self._accept_root(message, peer, envelope.signature)
-            case msg.Consistency():
-                self._check_due(message, peer)
-                consistency.server_accept(message, h3=state.h3, voter=peer)
-                return replace(state, votes={**state.votes, peer: envelope.signature})
-            case msg.Unmasking():
-                self._check_due(message, peer)
-                dealings = state.dealings(self.sid, self.params)
-                unmasking.server_accept(message, holder=peer, dealings=dealings)
-                return replace(state, releases={**state.releases, peer: message})
-            case _:
-                raise errors.RemoteProtocolError(
-                    "3.4-6", "not a client's message", [peer]
-                )
-
-    def _check_due(self, message: msg.Message, peer: PeerId) -> None:
-        due = peer in self._state.u1
-        name = type(message).__name__
-        errors.require("3.4-6", due, f"{name} of {peer}, which is not in U1", [peer])
-
-    def _accept_root(
-        self, message: msg.MaskedInput, peer: PeerId, signature: bytes
-    ) -> ServerState:
-        state = self._state
-        errors.require("4.5-1", peer in state.u2, f"{peer} is not in U2", [peer])
-        stored = state.stored.get(peer)
-        masked_input.server_accept(stated=message.root, stored=stored, peer=peer)
-        entry = msg.SignedRoot(peer=peer, root=message.root, signature=signature)
-        return replace(state, roots={**state.roots, peer: entry})
-
     def _vector_stored(self, event: events.VectorStored) -> list[ServerEffect]:
         state, peer = self._state, event.peer
         gone = peer in state.dropped or peer not in state.u2
@@ -307,8 +257,7 @@ class Server:
 
     def _advance(self) -> list[ServerEffect]:
         """Close the phase once all it waits for have answered."""
-        collecting = self._state.phase in ORDER[:6]
-        if not collecting or self.expected:
+        if self._state.phase not in COLLECTING or self.expected:
             return []
         return self._close(final=not self._may_come())
 
@@ -326,6 +275,7 @@ class Server:
         """End the phase; below its floor, abort if this is final and else wait on."""
         closers: dict[ServerPhase, Callable[[], list[ServerEffect]]] = {
             ServerPhase.ADVERTISE_KEYS: self._close_advertise_keys,
+            ServerPhase.COIN: self._close_coin,
             ServerPhase.SHARE_KEYS: self._close_share_keys,
             ServerPhase.SHARE_ACK: self._close_share_ack,
             ServerPhase.MASKED_INPUT: self._close_masked_input,
@@ -346,22 +296,43 @@ class Server:
 
     def _missing(self) -> tuple[PeerId, ...]:
         """Return U0 less the set that fell short in this phase (spec 4), sorted."""
-        gave = self._state.gave(self.params.c) - frozenset(self._state.dropped)
+        gave = self._state.gave(self.params.degree.corrupt) - frozenset(
+            self._state.dropped
+        )
         return tuple(sorted(frozenset(self.params.members) - gave))
 
     def _close_advertise_keys(self) -> list[ServerEffect]:
-        here = self._present(self._state.adverts)
+        here = self._state.present(self._state.adverts)
         key_list = advertise_keys.server_key_list(here, self.params)
         body = codec.encode_body(key_list)
         self._state = replace(
             self._state, u1=tuple(sorted(here)), h1=transcript.h1(self.sid, body)
         )
         effects = self._broadcast(key_list, self._state.u1, self.sid)
+        if self.params.tossed:
+            return self._next(ServerPhase.COIN, effects)
+        return self._share_out(None, effects)
+
+    def _close_coin(self) -> list[ServerEffect]:
+        state = self._state
+        coin_list = coin.server_coin_list(self._state.present(state.coins), state.u1)
+        effects = self._broadcast(coin_list, state.u1, state.h1)
+        return self._share_out(
+            transcript.graph_seed(state.h1, coin_list.coins), effects
+        )
+
+    def _share_out(
+        self, seed: bytes | None, effects: list[ServerEffect]
+    ) -> list[ServerEffect]:
+        """Fix the graph, by the coins where there are any: shares may be dealt."""
+        graph = self.params.graph(seed)
+        near = neighbourhoods(graph, self._state.u1)
+        self._state = replace(self._state, graph=graph, near=near)
         return self._next(ServerPhase.SHARE_KEYS, effects)
 
     def _close_share_keys(self) -> list[ServerEffect]:
-        here, u1 = self._present(self._state.dealt), self._state.u1
-        outgoing = share_keys.server_deal_out(here, u1, self.params)
+        here = self._state.present(self._state.dealt)
+        outgoing = share_keys.server_deal_out(here, self._state.near, self.params)
         self._state = replace(self._state, dealt=here)
         effects: list[ServerEffect] = []
         for holder, dealt in outgoing:
@@ -369,25 +340,26 @@ class Server:
         return self._next(ServerPhase.SHARE_ACK, effects)
 
     def _close_share_ack(self) -> list[ServerEffect]:
-        here, state = self._present(self._state.dealt), self._state
-        acks = self._present(state.acks)
-        dealers = share_ack.server_dealer_list(acks, here, self.params)
+        here, state = self._state.present(self._state.dealt), self._state
+        acks = self._state.present(state.acks)
+        dealers = share_ack.server_dealer_list(acks, here, state.near, self.params)
         h2 = transcript.h2(state.h1, codec.encode_body(dealers))
         self._state = replace(state, u2=dealers.dealers, h2=h2)
         effects = self._broadcast(dealers, state.u1, state.h1)
         return self._next(ServerPhase.MASKED_INPUT, effects)
 
     def _close_masked_input(self) -> list[ServerEffect]:
-        here, state = self._present(self._state.roots), self._state
-        inputs = masked_input.server_input_list(here, self.params)
+        here, state = self._state.present(self._state.roots), self._state
+        inputs = masked_input.server_input_list(here, state.graph, self.params)
         h3 = transcript.h3(state.h2, codec.encode_body(inputs))
-        self._state = replace(state, u3=tuple(sorted(here)), h3=h3)
+        u3 = tuple(entry.peer for entry in inputs.entries)
+        self._state = replace(state, u3=u3, h3=h3)
         effects = self._broadcast(inputs, state.u1, state.h2)
         return self._next(ServerPhase.CONSISTENCY, effects)
 
     def _close_consistency(self) -> list[ServerEffect]:
         state = self._state
-        votes = self._present(state.votes)
+        votes = self._state.present(state.votes)
         certificate = consistency.server_certificate(votes, self.params)
         self._state = replace(state, certificate=codec.encode_body(certificate))
         effects = self._broadcast(certificate, state.u1, state.h3)
@@ -396,7 +368,7 @@ class Server:
     def _close_unmasking(self) -> list[ServerEffect]:
         state = self._state
         dealings = state.dealings(self.sid, self.params)
-        opened = unmasking.server_open(self._present(state.releases), dealings)
+        opened = unmasking.server_open(self._state.present(state.releases), dealings)
         return self._next(ServerPhase.OPENING, [opened])
 
     def _sum_opened(self, event: events.SumOpened) -> list[ServerEffect]:
@@ -449,11 +421,6 @@ class Server:
 
     # --- sending --------------------------------------------------------------
 
-    def _present(self, answers: Mapping[PeerId, T]) -> dict[PeerId, T]:
-        return {
-            u: value for u, value in answers.items() if u not in self._state.dropped
-        }
-
     def _broadcast(
         self, message: msg.Message, receivers: tuple[PeerId, ...], h: bytes
     ) -> list[ServerEffect]:
@@ -469,5 +436,7 @@ class Server:
 
     def _deadline(self, phase: ServerPhase) -> ServerEffect:
         round_ = Round(phase.value)
-        duration = self.manifest.durations[ORDER.index(phase)]
+        # Coins have no duration of their own (spec 4.10).
+        timed = ServerPhase.ADVERTISE_KEYS if phase is ServerPhase.COIN else phase
+        duration = self.manifest.durations[_TIMED.index(timed)]
         return events.SetDeadline(round=round_, duration_ms=duration)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from secagg.graph import Graph, complete
 from secagg.messages import (
     AdvertiseKeys,
     Envelope,
@@ -20,9 +22,12 @@ from secagg.messages import (
 )
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
-from secagg.rounds.share_ack import complaints
+from secagg.rounds.neighbourhood import Neighbourhoods
+from secagg.rounds.share_ack import tally
 from secagg.rounds.unmasking import Dealings
 from secagg.transitions import ServerPhase
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +47,10 @@ class ServerState:
         dropped: member to the rule it broke.
         sent: everything that went out, for members that reconnect.
         adverts: by member; U1 are those of `u1` once the KeyList is out.
+        graph: who is whose neighbour; follows from the coins.
+        near: N[u] in U1, for each u of U1.
         stored: by member, the root of its chunks; `roots`, what it stated of them.
-        dealt, acks, roots, votes, releases: by member, each round's answers.
+        coins, dealt, acks, roots, votes, releases: by member, each round's answers.
     """
 
     phase: ServerPhase = ServerPhase.ADVERTISE_KEYS
@@ -53,6 +60,9 @@ class ServerState:
     adverts: Mapping[PeerId, SignedKeys] = field(default_factory=dict)
     u1: tuple[PeerId, ...] = ()
     h1: bytes = b""
+    coins: Mapping[PeerId, bytes] = field(default_factory=dict)
+    graph: Graph = field(default_factory=lambda: complete(()), compare=False)
+    near: Neighbourhoods = field(default_factory=dict, repr=False)
     dealt: Mapping[PeerId, ShareKeys] = field(default_factory=dict, repr=False)
     acks: Mapping[PeerId, frozenset[PeerId]] = field(default_factory=dict)
     u2: tuple[PeerId, ...] = ()
@@ -64,6 +74,10 @@ class ServerState:
     votes: Mapping[PeerId, bytes] = field(default_factory=dict)
     certificate: bytes = b""
     releases: Mapping[PeerId, Unmasking] = field(default_factory=dict, repr=False)
+
+    def present(self, answers: Mapping[PeerId, T]) -> dict[PeerId, T]:
+        """Return the answers of those that were not dropped."""
+        return {u: value for u, value in answers.items() if u not in self.dropped}
 
     def transcript(self, sid: SessionId, kind: Transcript) -> bytes:
         """Return the transcript that messages of this kind are signed under."""
@@ -84,7 +98,7 @@ class ServerState:
         return Dealings(
             sid=sid,
             params=params,
-            u1=self.u1,
+            near=self.near,
             u2=self.u2,
             u3=frozenset(self.u3),
             keys=self.keys(),
@@ -95,6 +109,7 @@ class ServerState:
         """Return who gave `phase` all it asks of a member."""
         answers: dict[ServerPhase, Mapping[PeerId, object]] = {
             ServerPhase.ADVERTISE_KEYS: self.adverts,
+            ServerPhase.COIN: self.coins,
             ServerPhase.SHARE_KEYS: self.dealt,
             ServerPhase.SHARE_ACK: self.acks,
             ServerPhase.MASKED_INPUT: self.roots,
@@ -103,26 +118,27 @@ class ServerState:
         }
         return frozenset(answers.get(phase, {}))
 
-    def gave(self, c: int) -> frozenset[PeerId]:
+    def gave(self, corrupt: int) -> frozenset[PeerId]:
         """Return who gave the phase what its set is made of (spec 4).
 
-        In ShareAck these are dealers that acked and have at most c complaints: too few
-        acks leave U2 empty, which would tell nothing about who is missing.
+        In ShareAck these are dealers that acked and have at most c_k = `corrupt`
+        complaints: too few acks leave U2 empty, which would not tell who is missing.
         """
         answered = self.answered(self.phase)
         if self.phase is not ServerPhase.SHARE_ACK:
             return answered
-        acks = [ack for u, ack in self.acks.items() if u not in self.dropped]
+        acks = self.present(self.acks)
         return frozenset(
             dealer
             for dealer in answered & frozenset(self.dealt)
-            if complaints(dealer, acks) <= c
+            if tally(dealer, acks, self.near).zeros <= corrupt
         )
 
     def expected(self, members: tuple[PeerId, ...]) -> frozenset[PeerId]:
         """Return whom the phase waits for (spec 4): those who answered before it."""
         waits: dict[ServerPhase, frozenset[PeerId]] = {
             ServerPhase.ADVERTISE_KEYS: frozenset(members),
+            ServerPhase.COIN: frozenset(self.u1),
             ServerPhase.SHARE_KEYS: frozenset(self.u1),
             ServerPhase.SHARE_ACK: frozenset(self.dealt),
             ServerPhase.MASKED_INPUT: frozenset(self.u2) & frozenset(self.acks),

@@ -11,11 +11,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from secagg import errors
+from secagg.graph import degree_of
 from secagg.messages import Extra, Manifest, Member, NoiseTerms
 from secagg.names import PeerId, RangeRuns
+from secagg.params import SMALLEST_SPARSE, input_floor
 from secagg.roster import Roster
 from secagg.rotation import Rotation
 from secagg.scale import Scale
+
+GRAPHS = ("auto", "complete", "regular")
+"""What a task may ask for; ``auto``: ``regular`` from SMALLEST_SPARSE members on."""
+
+LOSSES_SHARE = 10
+"""A regular graph bears the loss of one member in so many, unless a task says more."""
 
 DEFAULT_DURATIONS = (10_000, 10_000, 10_000, 120_000, 10_000, 10_000, 60_000)
 """Milliseconds for AdvertiseKeys ... Result."""
@@ -47,10 +55,14 @@ class Task:
         chunk_log2: a chunk has 2^chunk_log2 elements.
         dp: noise on what is released, None for none.
         durations: milliseconds for the seven phases from AdvertiseKeys to Result.
+        graph: one of `GRAPHS`.
+        losses: d of a regular graph, members that may fall silent; None for a tenth of
+            those that are ready.
 
     Raises:
         ParameterError: noise on a weighted mean, both kinds of range, ranges that are
-            not those of `length` coordinates, or several with a rotation.
+            not those of `length` coordinates, several with a rotation, or no such
+            graph.
     """
 
     task_id: str
@@ -67,6 +79,8 @@ class Task:
     chunk_log2: int = 18
     dp: NoiseTerms | None = None
     durations: tuple[int, ...] = DEFAULT_DURATIONS
+    graph: str = "auto"
+    losses: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse terms under which the mean would mean nothing."""
@@ -74,6 +88,10 @@ class Task:
             raise errors.ParameterError(
                 f"task {self.task_id}: noise that hides a member hides the sum of "
                 "weights as well, and so the mean: use weighting='uniform' with noise"
+            )
+        if self.graph not in GRAPHS:
+            raise errors.ParameterError(
+                f"task {self.task_id}: graph {self.graph!r} is none of {GRAPHS}"
             )
         self._check_ranges()
 
@@ -119,6 +137,36 @@ class Task:
                 radius *= min(1.0, ROTATED_DEVIATIONS / math.sqrt(places))
         return ((self.length, radius),)
 
+    def graph_of(self, n: int) -> tuple[str, int | None]:
+        """Return the Manifest's `graph` and `losses` for n members (spec 2.2).
+
+        Raises:
+            ParameterError: a regular graph is asked for, and n, c and d have none.
+        """
+        few = self.graph == "auto" and n < SMALLEST_SPARSE
+        if self.graph == "complete" or few:
+            return "complete", None
+        try:
+            return "regular", self._sparse_losses(n)
+        except errors.ParameterError:
+            if self.graph == "regular":
+                raise
+            return "complete", None
+
+    def _sparse_losses(self, n: int) -> int:
+        """Return d of a regular graph of n members, if there is one."""
+        c = self.corruption_bound
+        most = n - input_floor(n, c)
+        usual = min(n // LOSSES_SHARE, most)
+        losses = usual if self.losses is None else self.losses
+        if losses > most:
+            raise errors.ParameterError(
+                f"task {self.task_id}: losses = {losses}, and n = {n} members with c ="
+                f" {c} bear {most} at most"
+            )
+        degree_of(n, c, losses)
+        return losses
+
     def manifest(
         self,
         *,
@@ -145,13 +193,15 @@ class Task:
                 the task has a rotation.
 
         Raises:
-            ParameterError: a seed is missing, or given without a rotation.
+            ParameterError: a seed is missing, or given without a rotation; or the task
+                asks for a regular graph that so few members have not.
         """
         if (rotation is not None) != self.rotation:
             raise errors.ParameterError(
                 f"task {self.task_id}: rotation is {self.rotation}, and the session's"
                 f" seed is {'missing' if rotation is None else 'given'}"
             )
+        graph, losses = self.graph_of(len(ready))
         members = tuple(Member(peer=u, ready_nonce=ready[u]) for u in sorted(ready))
         return Manifest(
             task_id=self.task_id,
@@ -169,8 +219,8 @@ class Task:
             weighting=self.weighting,
             max_weight=self.max_weight,
             rotation=rotation,
-            graph="complete",
-            losses=None,
+            graph=graph,
+            losses=losses,
             keystream="chacha20",
             chunk_log2=self.chunk_log2,
             dp=self.dp,

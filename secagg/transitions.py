@@ -18,6 +18,7 @@ class ClientPhase(enum.StrEnum):
     IDLE = "idle"
     READY = "ready"
     ADVERTISED = "advertised"
+    TOSSED = "tossed"
     SHARED = "shared"
     ACKED = "acked"
     MASKING = "masking"
@@ -31,6 +32,7 @@ class ServerPhase(enum.StrEnum):
     """Where an aggregator's session stands; the first ones are named by their round."""
 
     ADVERTISE_KEYS = Round.ADVERTISE_KEYS.value
+    COIN = Round.COIN.value
     SHARE_KEYS = Round.SHARE_KEYS.value
     SHARE_ACK = Round.SHARE_ACK.value
     MASKED_INPUT = Round.MASKED_INPUT.value
@@ -46,7 +48,8 @@ C, S = ClientPhase, ServerPhase
 CLIENT: Mapping[ClientPhase, Mapping[str, tuple[ClientPhase, ...]]] = {
     C.IDLE: {"InputReady": (C.READY,)},
     C.READY: {"InputReady": (C.READY,), "Manifest": (C.ADVERTISED,)},
-    C.ADVERTISED: {"Manifest": (C.ADVERTISED,), "KeyList": (C.SHARED,)},
+    C.ADVERTISED: {"Manifest": (C.ADVERTISED,), "KeyList": (C.TOSSED, C.SHARED)},
+    C.TOSSED: {"Manifest": (C.ADVERTISED,), "CoinList": (C.SHARED,)},
     C.SHARED: {"Manifest": (C.ADVERTISED,), "DealtShares": (C.ACKED,)},
     C.ACKED: {"Manifest": (C.ADVERTISED,), "DealerList": (C.MASKING, C.WATCHING)},
     C.MASKING: {
@@ -59,13 +62,14 @@ CLIENT: Mapping[ClientPhase, Mapping[str, tuple[ClientPhase, ...]]] = {
     C.VOTED: {"Manifest": (C.ADVERTISED,), "Certificate": (C.RELEASED,)},
     C.RELEASED: {"InputReady": (C.READY,), "Result": (C.IDLE,)},
 }
-"""Per phase and trigger, the phases it may lead to.
+"""Per phase and trigger, the phases it may lead to; TOSSED on the regular graph.
 
 Abort and Stopped end any session: back to READY, or to IDLE once shares were released.
 """
 
 SERVER: Mapping[ServerPhase, Mapping[str, tuple[ServerPhase, ...]]] = {
-    S.ADVERTISE_KEYS: {"AdvertiseKeys": (S.SHARE_KEYS,)},
+    S.ADVERTISE_KEYS: {"AdvertiseKeys": (S.COIN, S.SHARE_KEYS)},
+    S.COIN: {"Coin": (S.SHARE_KEYS,)},
     S.SHARE_KEYS: {"ShareKeys": (S.SHARE_ACK,)},
     S.SHARE_ACK: {"ShareAck": (S.MASKED_INPUT,)},
     S.MASKED_INPUT: {
@@ -80,9 +84,13 @@ SERVER: Mapping[ServerPhase, Mapping[str, tuple[ServerPhase, ...]]] = {
 }
 """Per phase, what it collects and the phase that follows when it closes.
 
+COIN is there on the regular graph, and skipped on the complete one.
 DeadlinePassed of the phase closes it as well; a missed floor, a blamed dealer and
 Stopped lead to ABORTED from any phase but DONE.
 """
 
-ORDER: tuple[ServerPhase, ...] = tuple(ServerPhase)[:7]
+ORDER: tuple[ServerPhase, ...] = tuple(ServerPhase)[:8]
 """The phases of a session that goes well, in order."""
+
+COLLECTING = ORDER[:7]
+"""Those in which members answer."""

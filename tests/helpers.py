@@ -31,7 +31,10 @@ from secagg.task import Task
 from tests.recording import RecordedClient, RecordedEntropy
 
 AGGREGATOR = PeerId("aggregator")
-NEVER = len(LOSS_ROUNDS)
+COMPLETE_ROUNDS = tuple(r for r in LOSS_ROUNDS if r is not Round.COIN)
+"""Those of the complete graph, which has no coins."""
+
+NEVER = len(COMPLETE_ROUNDS)
 """The place after the last round: a silo that is never silent."""
 
 
@@ -234,7 +237,7 @@ def scene(
         m: coordinates of an update.
         seed: of all keys, nonces and updates.
         silent: by silo number, the round from which on it says nothing: its name, or
-            its place in LOSS_ROUNDS.
+            its place in COMPLETE_ROUNDS.
         network: rewrites what is on its way.
         weights: w_u in the order of the silos; makes the mean a weighted one.
         extras: the declared ones.
@@ -256,7 +259,8 @@ def scene(
             **terms,
         }
     )
-    allowed = Policy(min_members=n, corruption_bound=c) if policy is None else policy
+    usual_policy = Policy(min_members=n, corruption_bound=c, smallest_sparse=0)
+    allowed = usual_policy if policy is None else policy
     clients = {u: _client(consortium, u, allowed) for u in consortium.silos}
     for client in clients.values():
         say_ready(client, task)
@@ -289,7 +293,7 @@ def _client(consortium: Consortium, peer: PeerId, policy: Policy) -> RecordedCli
 
 
 def _round(since: int | str) -> Round:
-    return LOSS_ROUNDS[since] if isinstance(since, int) else Round(since)
+    return COMPLETE_ROUNDS[since] if isinstance(since, int) else Round(since)
 
 
 def plain_sum(scene: Scene, u3: Iterable[PeerId]) -> list[int]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from secagg import codec
 from secagg.crypto import transcript
 from secagg.entropy import SeededEntropy
+from secagg.graph import Graph
 from secagg.identity import Identity
 from secagg.masking import Mask
 from secagg.messages import (
@@ -27,8 +28,9 @@ from secagg.messages import (
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.roster import Roster
-from secagg.rounds import advertise_keys, masked_input, share_keys, unmasking
+from secagg.rounds import advertise_keys, coin, masked_input, share_keys, unmasking
 from secagg.rounds.advertise_keys import KeyBook, SessionKeys
+from secagg.rounds.neighbourhood import Neighbourhoods, neighbourhoods
 from secagg.rounds.share_keys import HeldShares, Party
 from secagg.rounds.unmasking import Dealings
 from secagg.signing import seal
@@ -45,18 +47,22 @@ class Parties:
     n: int = 4
     c: int = 1
     sid: SessionId = SID
+    losses: int | None = None
     keys: dict[PeerId, SessionKeys] = field(default_factory=dict)
     adverts: dict[PeerId, AdvertiseKeys] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        world = scene(self.n, self.c)
+        graph = "complete" if self.losses is None else "regular"
+        world = scene(self.n, self.c, graph=graph, losses=self.losses)
         self.params: Parameters = world.server.params
         self.roster: Roster = world.consortium.roster
         self.identities: Mapping[PeerId, Identity] = world.consortium.silos
         self.members = self.params.members
         for u in self.members:
             entropy = SeededEntropy(u.encode())
-            made = advertise_keys.client_advertise(entropy, sid=self.sid, me=u)
+            made = advertise_keys.client_advertise(
+                entropy, sid=self.sid, me=u, tossed=self.params.tossed
+            )
             self.keys[u], self.adverts[u] = made
 
     def sign(self, u: PeerId, message: Message, h: bytes) -> bytes:
@@ -87,11 +93,32 @@ class Parties:
         return Party(me=u, sid=self.sid, params=self.params, keys=self.keys[u])
 
     @cached_property
+    def coins(self) -> dict[PeerId, bytes]:
+        """What each opens; of the regular graph."""
+        return {u: coin.client_open(self.keys[u]).coin for u in self.members}
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Who is whose neighbour."""
+        if not self.params.tossed:
+            return self.params.graph(None)
+        seed = transcript.graph_seed(self.book.h1, [*self.coins.values()])
+        return self.params.graph(seed)
+
+    @cached_property
+    def near(self) -> Neighbourhoods:
+        """N[u], U1 = all."""
+        return neighbourhoods(self.graph, self.members)
+
+    @cached_property
     def dealt(self) -> dict[PeerId, tuple[ShareKeys, HeldShares]]:
         """What each deals, and its own shares."""
         return {
             u: share_keys.client_deal(
-                self.party(u), self.book, SeededEntropy(b"deal" + u.encode())
+                self.party(u),
+                self.book,
+                self.near[u],
+                SeededEntropy(b"deal" + u.encode()),
             )
             for u in self.members
         }
@@ -100,10 +127,14 @@ class Parties:
     def held(self) -> dict[PeerId, HeldShares]:
         """What each verified."""
         messages = {u: message for u, (message, _) in self.dealt.items()}
-        out = dict(share_keys.server_deal_out(messages, self.members, self.params))
+        out = dict(share_keys.server_deal_out(messages, self.near, self.params))
         return {
             v: share_keys.client_open_shares(
-                out[v], party=self.party(v), book=self.book, own=self.dealt[v][1]
+                out[v],
+                party=self.party(v),
+                book=self.book,
+                near=self.near[v],
+                own=self.dealt[v][1],
             )
             for v in self.members
         }
@@ -131,7 +162,7 @@ class Parties:
         return Dealings(
             sid=self.sid,
             params=self.params,
-            u1=self.members,
+            near=self.near,
             u2=self.members,
             u3=frozenset(u3),
             keys=self.adverts,
@@ -140,8 +171,8 @@ class Parties:
 
     def release(self, u: PeerId, u3: Collection[PeerId]) -> Unmasking:
         """What u releases."""
-        return unmasking.client_release(self.held[u], u2=self.members, u3=u3)
+        return unmasking.client_release(self.held[u], near=self.near[u], u3=u3)
 
     def masks(self, u: PeerId) -> tuple[Mask, ...]:
         """What u masks with, U2 = all."""
-        return masked_input.client_masks(self.party(u), self.book, self.members)
+        return masked_input.client_masks(self.party(u), self.book, self.near[u])

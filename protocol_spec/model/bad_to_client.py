@@ -108,12 +108,12 @@ def _keys_of(place: int, keys: list[bytes | None]) -> Change:
     def change(cohort: Cohort, body: Body) -> None:
         row = body["entries"][place]
         both = [new or old for new, old in zip(keys, row[1:3], strict=True)]
-        body["entries"][place] = _signed_anew(cohort, [row[0], *both, *row[3:]])
+        body["entries"][place] = signed_anew(cohort, [row[0], *both, *row[3:]])
 
     return change
 
 
-def _signed_anew(cohort: Cohort, row: list[Any]) -> list[Any]:
+def signed_anew(cohort: Cohort, row: list[Any]) -> list[Any]:
     """An entry of the KeyList under its member's signature on what it says now."""
     advert = dict(zip(ADVERT, row[1:-1], strict=True))
     return [*row[:-1], quote(cohort, row[0], "AdvertiseKeys", advert)]
@@ -142,19 +142,19 @@ def _own_keys(cohort: Cohort, body: Body) -> None:
     """Another commitment for the client, as if a second process had signed it."""
     row = body["entries"][0]
     row[3] = b"\x07" * 32
-    body["entries"][0] = _signed_anew(cohort, row)
+    body["entries"][0] = signed_anew(cohort, row)
 
 
 def _coin_commitment(cohort: Cohort, body: Body) -> None:
     """A commitment to a coin that this graph does not ask for."""
     row = body["entries"][2]
     row[4] = b"\x07" * 32
-    body["entries"][2] = _signed_anew(cohort, row)
+    body["entries"][2] = signed_anew(cohort, row)
 
 
 def _with_outsider(cohort: Cohort, body: Body) -> None:
     row = [OUTSIDER, b"\x05" * 32, b"\x06" * 32, bytes(32), None, b""]
-    body["entries"].append(_signed_anew(cohort, row))
+    body["entries"].append(signed_anew(cohort, row))
 
 
 def _without_own(cohort: Cohort, body: Body) -> None:

@@ -13,7 +13,6 @@ from protocol_spec.model.envelope import decode_envelope
 from protocol_spec.model.field import Q
 from protocol_spec.model.keys import share_ad
 from protocol_spec.model.messages import Body, decode_body, encode_body
-from protocol_spec.model.server import PHASES
 from protocol_spec.model.sessions import resealed
 from protocol_spec.model.setting import AGGREGATOR, OUTSIDER
 from protocol_spec.model.shamir import scalar_bytes
@@ -172,16 +171,23 @@ def _turns(cohort: Cohort) -> Iterator[Twin]:
 
 # --- sessions that end in an Abort -------------------------------------------
 
-FLOORS = ("4.2-4", "4.3-7", "4.4-3", "4.5-5", "4.6-4", "4.7-3")
+FLOORS = {
+    "advertise_keys": "4.2-4",
+    "share_keys": "4.3-7",
+    "share_ack": "4.4-3",
+    "masked_input": "4.5-5",
+    "consistency": "4.6-4",
+    "unmasking": "4.7-3",
+}
 
 
 def aborts() -> Iterator[tuple[Cohort, Twin]]:
     """One member more than d silent at each round; dealers of wrong secrets."""
-    for phase, rule in zip(PHASES, FLOORS, strict=False):
+    for phase, rule in FLOORS.items():
         silent = {"h03": phase, "h04": phase}
         name = f"{phase}_bad_too_few"
         cohort = Cohort(name, 4, 1, silent=silent, snap=True).run()
-        yield cohort, _last(cohort, name, rule)
+        yield cohort, last(cohort, name, rule)
     for name, tamper, silent in (
         ("unmasking_bad_self_seed", _deal_other("b_u"), {}),
         ("unmasking_bad_mask_key", _deal_other("s_sk"), {"h04": "masked_input"}),
@@ -189,7 +195,7 @@ def aborts() -> Iterator[tuple[Cohort, Twin]]:
     ):
         corrupt = {"h04": tamper}
         cohort = Cohort(name, 4, 1, corrupt=corrupt, silent=silent, snap=True).run()
-        yield cohort, _last(cohort, name, "4.7-4")
+        yield cohort, last(cohort, name, "4.7-4")
     cohort = Cohort("not_dealt", 4, 1, silent={"h04": "share_keys"}, snap=True).run()
     key = "ShareAck/h01"
     data = by_member(cohort, "h01", key, "ShareAck", {"bitmap": b"\x0f"})
@@ -197,7 +203,7 @@ def aborts() -> Iterator[tuple[Cohort, Twin]]:
     yield cohort, received(name, "4.4-1", AGGREGATOR, key, data, "h01")
 
 
-def _last(cohort: Cohort, name: str, rule: str) -> Twin:
+def last(cohort: Cohort, name: str, rule: str) -> Twin:
     """The event at which the aggregator gives up."""
     event, given, _ = cohort.parties[AGGREGATOR].operations[-1]
     # Without 4.4-3 an empty U2 would end the next phase at once, by 4.5-5.

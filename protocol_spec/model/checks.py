@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from protocol_spec.model import x25519
 from protocol_spec.model.envelope import quoted
+from protocol_spec.model.keys import KeyBook, coin_commitment
 from protocol_spec.model.messages import ADVERT, Body
+from protocol_spec.model.near import Graph, among
 from protocol_spec.model.parameters import Parameters
 from protocol_spec.model.refusal import require
 from protocol_spec.model.roster import Roster
@@ -59,11 +61,12 @@ def check_members(body: Body, roster: Roster) -> None:
     require("4.1-2", body["roster_hash"] == roster.hash, "another roster")
 
 
-def check_advert(body: Body) -> None:
-    """Rules 3.2-1 to 3.2-3 on both keys; 4.2-5."""
+def check_advert(body: Body, *, tossed: bool) -> None:
+    """Rules 3.2-1 to 3.2-3 on both keys; 4.2-5: `tossed` on the regular graph."""
     x25519.check_public_key(body["c_pk"])
     x25519.check_public_key(body["s_pk"])
-    require("4.2-5", body["coin_commitment"] is None, "a C_u on the complete graph")
+    committed = body["coin_commitment"] is not None
+    require("4.2-5", committed == tossed, "a C_u that the graph does not ask for")
 
 
 def check_ids(rule: str, ids: list[str], within: list[str]) -> None:
@@ -90,22 +93,41 @@ class Quoting:
 
 
 def check_key_list(
-    body: Body, me: str, own: Body, members: list[str], q: int, quoting: Quoting
+    body: Body,
+    me: str,
+    own: Body,
+    members: list[str],
+    params: Parameters,
+    quoting: Quoting,
 ) -> None:
-    """Rules 4.2-1 to 4.2-4 and 3.2-1 to 3.2-5."""
+    """Rules 4.2-1 to 4.2-5 and 3.2-1 to 3.2-5."""
     rows = body["entries"]
     check_ids("4.2-1", [row[0] for row in rows], members)
     keys: list[bytes] = []
     for who, *fields, signature in rows:
         advert = dict(zip(ADVERT, fields, strict=True))
-        check_advert(advert)
+        check_advert(advert, tossed=params.regular)
         genuine = quoting.genuine(who, signature, "AdvertiseKeys", advert)
         require("4.2-2", genuine, f"{who} did not sign these keys")
         keys += fields[:2]
     mine = [row[1:-1] for row in rows if row[0] == me]
     require("4.2-3", mine == [list(own.values())], "its own entry is not what it sent")
-    require("4.2-4", len(rows) >= q, f"|U1| = {len(rows)} is below {q}")
+    enough = len(rows) >= params.q
+    require("4.2-4", enough, f"|U1| = {len(rows)} is below {params.q}")
     require("3.2-5", len(set(keys)) == len(keys), "two keys are the same")
+
+
+def check_coins(coins: list[bytes], book: KeyBook) -> None:
+    """Rules 4.10-1 and 4.10-2."""
+    require("4.10-2", len(coins) == len(book.u1), "not one coin for each of U1")
+    for u, coin in zip(book.u1, coins, strict=False):
+        check_coin(u, coin, book)
+
+
+def check_coin(u: str, coin: bytes, book: KeyBook) -> None:
+    """Rule 4.10-1."""
+    opens = book.coin_commitment[u] == coin_commitment(book.sid, u, coin)
+    require("4.10-1", opens, f"not the coin that {u} committed to")
 
 
 def check_input_list(
@@ -113,10 +135,11 @@ def check_input_list(
     me: str,
     own_root: bytes | None,
     u2: list[str],
-    floor: int,
+    params: Parameters,
+    graph: Graph,
     quoting: Quoting,
 ) -> None:
-    """Rules 4.5-2 to 4.5-5."""
+    """Rules 4.5-2 to 4.5-5 and 4.5-7."""
     rows = body["entries"]
     check_ids("4.5-2", [row[0] for row in rows], u2)
     for who, root, signature in rows:
@@ -124,7 +147,16 @@ def check_input_list(
         require("4.5-3", genuine, f"{who} did not state this root")
         own = who != me or root == own_root
         require("4.5-4", own, "its own entry is not the root it stated")
-    require("4.5-5", len(rows) >= floor, f"|U3| = {len(rows)} is below {floor}")
+    enough = len(rows) >= params.floor
+    require("4.5-5", enough, f"|U3| = {len(rows)} is below {params.floor}")
+    check_degrees([row[0] for row in rows], params.degree.least, graph)
+
+
+def check_degrees(u3: list[str], least: int, graph: Graph) -> None:
+    """Rule 4.5-7."""
+    for u in u3:
+        left = len(among(graph[u], u3))
+        require("4.5-7", left >= least, f"{u} has {left} neighbours in U3, not {least}")
 
 
 def check_certificate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from protocol_spec.model import checks, keys, sharing
+from protocol_spec.model import checks, keys, near, sharing
 from protocol_spec.model.checks import Quoting, Standing
 from protocol_spec.model.entropy import Entropy
 from protocol_spec.model.envelope import (
@@ -24,13 +24,14 @@ Effects = dict[str, Any]
 ORDER = (
     "Manifest",
     "KeyList",
+    "CoinList",
     "DealtShares",
     "DealerList",
     "InputList",
     "Certificate",
     "Result",
 )
-"""What a client takes, in this order and each once (spec 4)."""
+"""What a client takes, in this order and each once; CoinList on the regular graph."""
 
 
 class Client:
@@ -147,7 +148,8 @@ class Client:
         kind = envelope.type
         require("3.4-7", kind not in self.accepted, f"a second {kind}")
         if kind != "Abort":
-            due = ORDER[sum(taken in self.accepted for taken in ORDER)]
+            order = [k for k in ORDER if k != "CoinList" or self.params.regular]
+            due = order[sum(taken in self.accepted for taken in order)]
             require("3.4-6", kind == due, f"{kind} where {due} is due")
 
     def _consider(self, envelope: Envelope, data: bytes) -> Effects:
@@ -174,7 +176,7 @@ class Client:
         self.x_of = {v: 1 + index for index, v in enumerate(self.members)}
         self.transcripts = {"sid": sid}
         self.standing.joined = (body["round_no"], body["attempt"])
-        self.secrets = keys.Secrets.draw(self.entropy)
+        self.secrets = keys.Secrets.draw(self.entropy, coin=params.regular)
         self.own = self.secrets.advert(sid, self.me)
         effects = self._answer("AdvertiseKeys", self.own)
         self.accepted["Manifest"], self.answers["Manifest"] = data, effects
@@ -188,15 +190,31 @@ class Client:
     # --- one method a message ----------------------------------------------
 
     def on_KeyList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
-        """Check L1, latch h1 and deal (spec 4.2, 4.3)."""
+        """Check L1, latch h1; open the coin if there is one, else deal (spec 4.2)."""
         assert self.sid is not None  # noqa: S101 rule 3.4-6
         assert self.secrets is not None  # noqa: S101 drawn at the Manifest
-        q, quoting = self.params.q, self._quoting("sid")
-        checks.check_key_list(body, self.me, self.own, self.members, q, quoting)
+        params, quoting = self.params, self._quoting("sid")
+        checks.check_key_list(body, self.me, self.own, self.members, params, quoting)
         self.book = keys.KeyBook.of(self.sid, body, encoded)
         self.transcripts["h1"] = self.book.h1
+        if params.regular:
+            return self._answer("Coin", {"coin": self.secrets.coin})
+        return self._deal(near.complete(self.members))
+
+    def on_CoinList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
+        """Check the coins, draw the graph and deal (spec 4.10, 4.3)."""
+        del encoded
+        checks.check_coins(body["coins"], self.book)
+        seed = keys.graph_seed(self.book.h1, body["coins"])
+        return self._deal(near.regular(self.members, self.params.degree.k, seed))
+
+    def _deal(self, graph: near.Graph) -> Effects:
+        """Share both secrets over N[u] (spec 4.3)."""
+        assert self.secrets is not None  # noqa: S101 drawn at the Manifest
+        self.graph, t = graph, self.params.degree.t
+        holders = near.closed(graph, self.me, self.book.u1)
         dealt, self.held = sharing.deal(
-            self.me, self.secrets, self.book, self.x_of, self.params.t, self.entropy
+            self.me, self.secrets, self.book, holders, self.x_of, t, self.entropy
         )
         return self._answer("ShareKeys", dealt)
 
@@ -204,11 +222,12 @@ class Client:
         """Open what was dealt and say what verified (spec 4.3, 4.4)."""
         del encoded
         assert self.secrets is not None  # noqa: S101 drawn at the Manifest
-        others = [v for v in self.book.u1 if v != self.me]
+        others = near.among(self.graph[self.me], self.book.u1)
         checks.check_ids("4.3-2", [row[0] for row in body["entries"]], others)
         x_v = self.x_of[self.me]
         sharing.open_dealt(body, self.me, self.secrets, self.book, x_v, self.held)
-        bits = sharing.bitmap(self.book.u1, set(self.held.b))
+        dealers = near.closed(self.graph, self.me, self.book.u1)
+        bits = sharing.bitmap(dealers, set(self.held.b))
         return self._answer("ShareAck", {"bitmap": bits})
 
     def on_DealerList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
@@ -221,7 +240,8 @@ class Client:
         self.transcripts["h2"] = keys.h2(self.book.h1, encoded)
         if self.me not in u2:
             return {}
-        masks = keys.own_masks(self.book, self.secrets, self.me, u2)
+        others = near.among(self.graph[self.me], u2)
+        masks = keys.own_masks(self.book, self.secrets, self.me, others)
         return {"mask_vector": masks}
 
     def vector_masked(self, root: bytes) -> Effects:
@@ -240,8 +260,15 @@ class Client:
 
     def on_InputList(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802
         """Check L3, latch h3 and vote (spec 4.5, 4.6)."""
-        floor, quoting = self.params.floor, self._quoting("h2")
-        checks.check_input_list(body, self.me, self.root, self.u2, floor, quoting)
+        checks.check_input_list(
+            body,
+            self.me,
+            self.root,
+            self.u2,
+            self.params,
+            self.graph,
+            self._quoting("h2"),
+        )
         self.u3 = [row[0] for row in body["entries"]]
         self.transcripts["h3"] = keys.h3(self.transcripts["h2"], encoded)
         return self._answer("Consistency", {"h3": self.transcripts["h3"]})
@@ -252,8 +279,9 @@ class Client:
         latched, quoting = self.transcripts["h3"], self._quoting("h3")
         checks.check_certificate(body, self.book.u1, latched, self.params.q, quoting)
         self._spend()
-        kinds = [self.held.b if v in self.u3 else self.held.s for v in self.u2]
-        shares = [kind.get(v) for v, kind in zip(self.u2, kinds, strict=True)]
+        dealers = near.closed(self.graph, self.me, self.u2)
+        kinds = [self.held.b if v in self.u3 else self.held.s for v in dealers]
+        shares = [kind.get(v) for v, kind in zip(dealers, kinds, strict=True)]
         return self._answer("Unmasking", {"shares": shares})
 
     def on_Result(self, body: Body, encoded: bytes) -> Effects:  # noqa: N802

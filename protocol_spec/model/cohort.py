@@ -141,6 +141,18 @@ class Cohort:
 
     def run(self) -> Cohort:
         """Run to the end: a Result or an Abort."""
+        self.open(self._proposed())
+        return self
+
+    def run_until(self, kind: str) -> Effects:
+        """Run until S has messages of this type to send; return them."""
+        effects = self._begin(self._proposed())
+        while decode_envelope(effects["send"][0][1], self.n).type != kind:
+            effects = self._round(effects)
+        return effects
+
+    def _proposed(self) -> Body:
+        """All are ready: the Manifest over them."""
         said = {
             "task_id": self.changes.get("task_id", "task"),
             "round_no": self.changes.get("round_no", 1),
@@ -148,8 +160,9 @@ class Cohort:
         }
         for v in self.members:
             self.step(v, "input_ready", said)
-        self.open(self._manifest())
-        return self
+        ready = {v: self.parties[v].machine.ready for v in self.members}
+        rows = [[v, ready[v]["ready_nonce"]] for v in self.members]
+        return {**base_manifest(self.roster, rows, self.c), **self.changes}
 
     def next_round(self) -> Cohort:
         """Run the task's next round with the same clients."""
@@ -159,16 +172,14 @@ class Cohort:
         self.changes = {**self.changes, "round_no": round_no, "previous_link": link}
         return self.run()
 
-    def _manifest(self) -> Body:
-        ready = {v: self.parties[v].machine.ready for v in self.members}
-        rows = [[v, ready[v]["ready_nonce"]] for v in self.members]
-        return {**base_manifest(self.roster, rows, self.c), **self.changes}
+    def _begin(self, manifest: Body) -> Effects:
+        server = Server(AGGREGATOR, identity(AGGREGATOR), self.roster, manifest)
+        self.parties[AGGREGATOR] = Party(server)
+        return self.step(AGGREGATOR, "opened", {})
 
     def open(self, manifest: Body) -> None:
         """Open a session and carry messages until it is over."""
-        server = Server(AGGREGATOR, identity(AGGREGATOR), self.roster, manifest)
-        self.parties[AGGREGATOR] = Party(server)
-        effects = self.step(AGGREGATOR, "opened", {})
+        effects = self._begin(manifest)
         while "send" in effects and "completed" not in effects:
             effects = self._round(effects)
             if "open_sum" in effects:

@@ -13,7 +13,12 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from protocol_spec.model import bad_manifests, bad_to_client, bad_to_server
+from protocol_spec.model import (
+    bad_manifests,
+    bad_sparse,
+    bad_to_client,
+    bad_to_server,
+)
 from protocol_spec.model.bad_connections import connections, rosters
 from protocol_spec.model.bad_elsewhere import all_elsewhere
 from protocol_spec.model.cohort import Cohort
@@ -23,7 +28,12 @@ from protocol_spec.model.graphs import all_graphs
 from protocol_spec.model.messages import Body
 from protocol_spec.model.numbers import all_numbers
 from protocol_spec.model.primitives import all_primitives
-from protocol_spec.model.sessions import COHORTS, cohort_sessions, special_sessions
+from protocol_spec.model.sessions import (
+    COHORTS,
+    cohort_sessions,
+    sparse_sessions,
+    special_sessions,
+)
 from protocol_spec.model.twins import twin_json
 
 FOLDER = pathlib.Path(__file__).parent.parent / "vectors" / "v1"
@@ -51,6 +61,15 @@ def _twins() -> Files:
         yield twin.name, twin_json(ended, twin)
 
 
+def _sparse_twins() -> Files:
+    """The negative twins of the regular graph."""
+    cohort = bad_sparse.honest_cohort()
+    for twin in bad_sparse.twins(cohort):
+        yield twin.name, twin_json(cohort, twin)
+    for other, twin in (*bad_sparse.aborts(), bad_sparse.thin_u3()):
+        yield twin.name, twin_json(other, twin)
+
+
 PARTS: dict[str, Callable[[], Files]] = {
     "primitives": all_primitives,
     "curves": all_curves,
@@ -60,6 +79,8 @@ PARTS: dict[str, Callable[[], Files]] = {
     "outside sessions": _outside,
     "negative twins": _twins,
     "special sessions": special_sessions,
+    "sparse sessions": sparse_sessions,
+    "sparse twins": _sparse_twins,
     **{
         f"sessions n = {n}, c = {c}": partial(cohort_sessions, n, c) for n, c in COHORTS
     },

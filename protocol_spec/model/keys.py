@@ -10,6 +10,7 @@ from protocol_spec.model.encoding import h, hkdf, lp
 from protocol_spec.model.entropy import Entropy
 from protocol_spec.model.keystream import PAIR, SELF
 from protocol_spec.model.messages import Body
+from protocol_spec.model.near import Graph, among
 from protocol_spec.model.shamir import scalar_bytes
 
 MaskKey = tuple[bytes, int, int]
@@ -34,6 +35,11 @@ def h2(before: bytes, dealer_list_body: bytes) -> bytes:
 def h3(before: bytes, input_list_body: bytes) -> bytes:
     """Fixes U3."""
     return h("secagg/1/h3", before, input_list_body)
+
+
+def graph_seed(listed: bytes, coins: list[bytes]) -> bytes:
+    """What G is drawn from; `listed` is h1 (spec 4.10)."""
+    return h("secagg/1/graph", listed, *coins)
 
 
 def link(previous: bytes, sid: bytes, voted: bytes, result_body: bytes) -> bytes:
@@ -111,12 +117,14 @@ class Secrets:
     c_sk: bytes
     s_sk: int
     b_u: int
+    coin: bytes | None
 
     @classmethod
-    def draw(cls, entropy: Entropy) -> Secrets:
-        """Draw c_sk, then s_sk, then b_u."""
-        c_sk = entropy.draw("c_sk")
-        return cls(c_sk, entropy.scalar("s_sk"), entropy.scalar("b_u"))
+    def draw(cls, entropy: Entropy, *, coin: bool) -> Secrets:
+        """Draw c_sk, then s_sk, then b_u, then a coin where the graph asks for one."""
+        c_sk, s_sk = entropy.draw("c_sk"), entropy.scalar("s_sk")
+        b_u = entropy.scalar("b_u")
+        return cls(c_sk, s_sk, b_u, entropy.draw("coin") if coin else None)
 
     def advert(self, sid: bytes, u: str) -> Body:
         """The body of AdvertiseKeys (spec 4.2)."""
@@ -124,7 +132,7 @@ class Secrets:
             "c_pk": x25519.public_key(self.c_sk),
             "s_pk": x25519.public_key(scalar_bytes(self.s_sk)),
             "b_commitment": b_commitment(sid, u, scalar_bytes(self.b_u)),
-            "coin_commitment": None,
+            "coin_commitment": self.coin and coin_commitment(sid, u, self.coin),
         }
 
 
@@ -137,6 +145,7 @@ class KeyBook:
     c_pk: dict[str, bytes]
     s_pk: dict[str, bytes]
     b_commitment: dict[str, bytes]
+    coin_commitment: dict[str, bytes]
 
     @classmethod
     def of(cls, sid: bytes, body: Body, encoded: bytes) -> KeyBook:
@@ -148,6 +157,7 @@ class KeyBook:
             {row[0]: row[1] for row in rows},
             {row[0]: row[2] for row in rows},
             {row[0]: row[3] for row in rows},
+            {row[0]: row[4] for row in rows},
         )
 
     @property
@@ -170,33 +180,34 @@ class KeyBook:
         return pair_mask_key(self.sid, seed)
 
 
-def own_masks(book: KeyBook, secrets: Secrets, u: str, u2: list[str]) -> list[MaskKey]:
-    """What u adds to x_u: its self mask, and a pair mask for each other of U2 (4.5)."""
+def own_masks(
+    book: KeyBook, secrets: Secrets, u: str, others: list[str]
+) -> list[MaskKey]:
+    """What u adds to x_u: its self mask, and a pair mask for each of N(u) in U2."""
     self_key = self_mask_key(book.sid, scalar_bytes(secrets.b_u))
     masks: list[MaskKey] = [(self_key, SELF, 1)]
-    for v in u2:
-        if v != u:
-            key = book.pair_mask(secrets.s_sk, u, v)
-            masks.append((key, PAIR, 1 if u < v else -1))
+    for v in others:
+        key = book.pair_mask(secrets.s_sk, u, v)
+        masks.append((key, PAIR, 1 if u < v else -1))
     return masks
 
 
 def left_over_masks(
-    book: KeyBook, b: dict[str, int], s_sk: dict[str, int], u3: list[str]
+    book: KeyBook, graph: Graph, b: dict[str, int], s_sk: dict[str, int]
 ) -> list[MaskKey]:
     """What takes the masks off the sum of y_u over U3 (4.8).
 
     Args:
         book: U1 and its keys.
+        graph: who masks with whom.
         b: b_v for every v of U3.
         s_sk: s_sk_v for every v of U2 - U3.
-        u3: U3.
     """
     masks: list[MaskKey] = [
-        (self_mask_key(book.sid, scalar_bytes(b[v])), SELF, -1) for v in u3
+        (self_mask_key(book.sid, scalar_bytes(b[v])), SELF, -1) for v in b
     ]
     for v, secret in s_sk.items():
-        for u in u3:
+        for u in among(graph[v], b):
             key = book.pair_mask(secret, v, u)
             masks.append((key, PAIR, -1 if u < v else 1))
     return masks

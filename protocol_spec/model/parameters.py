@@ -10,8 +10,9 @@ from typing import Any
 
 from protocol_spec.model.encoding import from_real
 from protocol_spec.model.field import WIDTHS, prime
+from protocol_spec.model.graph import Degree, degree_of
 from protocol_spec.model.messages import Body
-from protocol_spec.model.refusal import require
+from protocol_spec.model.refusal import RefusedError, require
 from protocol_spec.model.rotation import Rotation
 
 
@@ -26,9 +27,10 @@ class Parameters:
     n: int
     c: int
     q: int
-    t: int
+    degree: Degree
     floor: int
     d: int
+    regular: bool
     m: int
     rotated: Rotation | None
     coordinates: int
@@ -60,6 +62,23 @@ def quorum(n: int, c: int) -> int:
     return (n + c) // 2 + 1
 
 
+def most_losses(n: int, c: int) -> int:
+    """N - max(q, min_inputs)."""
+    return n - max(quorum(n, c), 3, c + 2)
+
+
+def _degree(n: int, c: int, losses: int | None) -> Degree:
+    """K, c_k, t and L; `losses` is nil on the complete graph (rule 2.2-7)."""
+    if losses is None:
+        q = quorum(n, c)
+        return Degree(k=n - 1, corrupt=c, t=q, least=q - 1)
+    require("2.2-7", losses <= most_losses(n, c), f"{losses} losses of {n}, c = {c}")
+    degree = degree_of(n, c, losses)
+    if degree is None:
+        raise RefusedError("2.2-7", f"no regular graph for {losses} losses of {n}")
+    return degree
+
+
 def parameters_of(manifest: Body) -> Parameters:
     """Check rules 2.2-1 to 2.2-10 and derive the rest."""
     _check_sizes(manifest)
@@ -80,14 +99,16 @@ def parameters_of(manifest: Body) -> Parameters:
     delta_int = _norm_bound(Fraction(largest) * Fraction(clip), coordinates)
     _check_reach(n, extras)
     _check_variance(manifest["dp"], delta_int, extras)
-    least = max(quorum(n, c), 3, c + 2)
+    regular = manifest["graph"] == "regular"
+    d = manifest["losses"] if regular else most_losses(n, c)
     return Parameters(
         n=n,
         c=c,
         q=quorum(n, c),
-        t=quorum(n, c),
-        floor=least,
-        d=n - least,
+        degree=_degree(n, c, manifest["losses"]),
+        floor=n - d,
+        d=d,
+        regular=regular,
         m=m,
         rotated=rotated,
         coordinates=coordinates,
@@ -184,8 +205,11 @@ def _check_kinds(manifest: Body) -> None:
     uniform = kind == "uniform" and w_max == 1
     weighted = kind == "weighted" and 1 <= w_max <= 2**31
     require("2.2-6", uniform or weighted, f"{kind}, w_max = {w_max}")
-    kinds = (manifest["graph"], manifest["losses"], manifest["keystream"])
-    require("2.2-7", kinds == ("complete", None, "chacha20"), f"{kinds}")
+    graph, losses = manifest["graph"], manifest["losses"]
+    drawn = (graph, losses is None) in {("complete", True), ("regular", False)}
+    require("2.2-7", drawn, f"graph {graph} with losses {losses}")
+    keystream = manifest["keystream"]
+    require("2.2-7", keystream == "chacha20", f"keystream {keystream}")
     durations = manifest["durations"]
     timed = len(durations) == 7 and all(1 <= ms <= 86_400_000 for ms in durations)
     require("2.2-9", timed, f"durations {durations}")

@@ -133,9 +133,12 @@ def vectors_json(given: Body) -> Body:
 
 def derived_json(params: Parameters) -> Body:
     """What section 2.2 derives."""
-    names = ("n", "c", "q", "t", "floor", "d", "x_max", "delta_int", "w", "p")
+    names = ("n", "c", "q", "floor", "d", "x_max", "delta_int", "w", "p")
     out = {name: getattr(params, name) for name in names}
-    out["L"] = params.limb_bits
+    degree = params.degree
+    out |= {"k": degree.k, "c_k": degree.corrupt, "t": degree.t}
+    out["L"] = degree.least
+    out["limb_bits"] = params.limb_bits
     out["extras"] = [list(extra) for extra in params.extras]
     out["limbs"] = list(params.limbs)
     out["M"] = params.length

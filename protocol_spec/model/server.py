@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from protocol_spec.model import checks, keys, sharing
+from protocol_spec.model import checks, keys, near, sharing
 from protocol_spec.model.checks import Quoting
 from protocol_spec.model.envelope import (
     Envelope,
@@ -21,6 +22,7 @@ Effects = dict[str, Any]
 
 PHASES = (
     "advertise_keys",
+    "coin",
     "share_keys",
     "share_ack",
     "masked_input",
@@ -31,11 +33,12 @@ PHASES = (
 )
 TAKES = {
     "AdvertiseKeys": 0,
-    "ShareKeys": 1,
-    "ShareAck": 2,
-    "MaskedInput": 3,
-    "Consistency": 4,
-    "Unmasking": 5,
+    "Coin": 1,
+    "ShareKeys": 2,
+    "ShareAck": 3,
+    "MaskedInput": 4,
+    "Consistency": 5,
+    "Unmasking": 6,
 }
 """What clients send, and the phase that takes it."""
 
@@ -141,23 +144,28 @@ class Server:
         raise RefusedError(body["rule"], "a Refusal")
 
     def check_advertise_keys(self, peer: str, body: Body) -> None:
-        """Rules 3.2-1 to 3.2-3 and 3.2-5."""
+        """Rules 3.2-1 to 3.2-3, 3.2-5 and 4.2-5."""
         del peer
-        checks.check_advert(body)
+        checks.check_advert(body, tossed=self.params.regular)
         known = [body["c_pk"], body["s_pk"]]
         for advert in self._given("AdvertiseKeys").values():
             known += [advert["c_pk"], advert["s_pk"]]
         require("3.2-5", len(set(known)) == len(known), "a key is repeated")
 
+    def check_coin(self, peer: str, body: Body) -> None:
+        """Rule 4.10-1."""
+        checks.check_coin(peer, body["coin"], self.book)
+
     def check_share_keys(self, peer: str, body: Body) -> None:
         """Rule 4.3-1."""
         nils = [row[0] is None for row in body["entries"]]
-        require("4.3-1", nils == [v == peer for v in self.u1], "entries or nils differ")
+        own = [v == peer for v in self._near(peer, self.u1)]
+        require("4.3-1", nils == own, "entries or nils differ")
 
     def check_share_ack(self, peer: str, body: Body) -> None:
         """Rule 4.4-1."""
         dealers = {*self.bodies["ShareKeys"], peer}
-        sharing.read_bitmap(body["bitmap"], self.u1, dealers)
+        sharing.read_bitmap(body["bitmap"], self._near(peer, self.u1), dealers)
 
     def check_masked_input(self, peer: str, body: Body) -> None:
         """Rule 4.5-1."""
@@ -173,16 +181,25 @@ class Server:
         """Rules 4.7-1, 4.7-2."""
         shares = body["shares"]
         formed = [y is None or (len(y) == 32 and sharing.below_q(y)) for y in shares]
-        whole = len(shares) == len(self.u2) and all(formed)
-        require("4.7-1", whole, "not one share or nil below Q for each of U2")
-        place = self.u1.index(peer)
-        for v, y in zip(self.u2, shares, strict=False):
-            _, commit_b, commit_s = self.bodies["ShareKeys"][v]["entries"][place]
+        dealers = self._near(peer, self.u2)
+        whole = len(shares) == len(dealers) and all(formed)
+        require("4.7-1", whole, "not one share or nil below Q for each of N[u] in U2")
+        for v, y in zip(dealers, shares, strict=False):
+            _, commit_b, commit_s = self._entry(v, peer)
             if v in self.u3:
                 ok = y is None or commit_b == keys.com_b(self.sid, v, peer, y)
             else:
                 ok = y is None or commit_s == keys.com_s(self.sid, v, peer, y)
             require("4.7-2", ok, f"not the share that {v} committed to")
+
+    def _near(self, u: str, within: Collection[str]) -> list[str]:
+        return near.closed(self.graph, u, within)
+
+    def _entry(self, dealer: str, holder: str) -> list[Any]:
+        """What a dealer dealt to a holder."""
+        place = self._near(dealer, self.u1).index(holder)
+        row: list[Any] = self.bodies["ShareKeys"][dealer]["entries"][place]
+        return row
 
     # --- closing a phase ---------------------------------------------------
 
@@ -196,6 +213,7 @@ class Server:
         acked = [v for v in self.u2 if v in self.bodies["ShareAck"]]
         lists = (
             self.u0,
+            self.u1,
             self.u1,
             list(self._given("ShareKeys")),
             acked,
@@ -211,7 +229,7 @@ class Server:
         given = set(self._given(kind))
         if not set(self._expected()) <= given:
             return {}
-        able = (self.u0, self.u1, self.u1, self.u2, self.u1, self.u1)[self.phase]
+        able = {"AdvertiseKeys": self.u0, "MaskedInput": self.u2}.get(kind, self.u1)
         final = set(able) <= given | set(self.dropped)
         return self._close(final=final)
 
@@ -260,15 +278,28 @@ class Server:
         encoded = encode_body("KeyList", body)
         self.book = keys.KeyBook.of(self.sid, body, encoded)
         self.transcripts["h1"] = self.book.h1
+        if not self.params.regular:
+            self.graph = near.complete(self.u0)
+            self.phase = PHASES.index("coin")
         return self._send_all("KeyList", body)
+
+    def close_coin(self) -> Effects:
+        """All coins, and so the graph (spec 4.10)."""
+        given = self._given("Coin")
+        self._floor("4.10-3", list(given), len(self.u1))
+        coins = [body["coin"] for body in given.values()]
+        seed = keys.graph_seed(self.book.h1, coins)
+        self.graph = near.regular(self.u0, self.params.degree.k, seed)
+        return self._send_all("CoinList", {"coins": coins})
 
     def close_share_keys(self) -> Effects:
         """Each of U1 gets the entries dealt to it (spec 4.3)."""
         given = self._given("ShareKeys")
         self._floor("4.3-7", list(given), self.params.q)
         sends = []
-        for place, v in enumerate(self.u1):
-            rows = [[u, *given[u]["entries"][place]] for u in given if u != v]
+        for v in self.u1:
+            dealers = near.among(self.graph[v], given)
+            rows = [[u, *self._entry(u, v)] for u in dealers]
             if v not in self.dropped:
                 sends.append(
                     (v, self.seal_message("DealtShares", v, {"entries": rows}))
@@ -276,18 +307,19 @@ class Server:
         return {"send": sends}
 
     def close_share_ack(self) -> Effects:
-        """U2: at least t ones and at most c zeros (spec 4.4)."""
-        given = self._given("ShareAck")
-        acks = [
-            sharing.read_bitmap(body["bitmap"], self.u1, set(self.u1))
-            for body in given.values()
-        ]
+        """U2: at least L + 1 ones and at most c_k zeros (spec 4.4)."""
+        given, degree = self._given("ShareAck"), self.params.degree
+        acks = {}
+        for u, body in given.items():
+            dealers = self._near(u, self.u1)
+            acks[u] = sharing.read_bitmap(body["bitmap"], dealers, set(self.u1))
         u2 = []
         sound = []
         for v in self._given("ShareKeys"):
-            ones = sum(v in ack for ack in acks)
-            few_zeros = len(acks) - ones <= self.params.c
-            if ones >= self.params.t and few_zeros:
+            acked = self._near(v, given)
+            ones = sum(v in acks[u] for u in acked)
+            few_zeros = len(acked) - ones <= degree.corrupt
+            if ones > degree.least and few_zeros:
                 u2.append(v)
             if v in given and few_zeros:
                 sound.append(v)
@@ -301,10 +333,11 @@ class Server:
     def close_masked_input(self) -> Effects:
         """L3 (spec 4.5)."""
         given = self._given("MaskedInput")
-        self._floor("4.5-5", list(given), self.params.floor)
+        u3 = near.core(self.graph, given, self.params.degree.least)
+        self._floor("4.5-5", u3, self.params.floor, list(given))
         signatures = self.accepted["MaskedInput"]
-        self.u3 = list(given)
-        rows = [[v, given[v]["root"], signatures[v].signature] for v in given]
+        self.u3 = u3
+        rows = [[v, given[v]["root"], signatures[v].signature] for v in u3]
         body = {"entries": rows}
         encoded = encode_body("InputList", body)
         self.transcripts["h3"] = keys.h3(self.transcripts["h2"], encoded)
@@ -321,22 +354,26 @@ class Server:
         """Rebuild the secrets and open the sum (spec 4.7, 4.8)."""
         given = self._given("Unmasking")
         self.short = list(given)
+        t = self.params.degree.t
         b: dict[str, int] = {}
         s_sk: dict[str, int] = {}
-        for place, v in enumerate(self.u2):
-            points = {}
-            for holder, body in given.items():
-                if body["shares"][place] is not None:
-                    share = int.from_bytes(body["shares"][place], "little")
-                    points[self.x_of[holder]] = share
-            enough = len(points) >= self.params.t
-            require("4.7-3", enough, f"{len(points)} shares of {v}")
+        for v in self.u2:
+            points = self._points(v, given)
+            require("4.7-3", len(points) >= t, f"{len(points)} shares of {v}")
             kind, secrets = ("b", b) if v in self.u3 else ("s", s_sk)
-            secrets[v] = sharing.check_rebuilt(
-                kind, v, points, self.params.t, self.book
-            )
-        masks = keys.left_over_masks(self.book, b, s_sk, self.u3)
+            secrets[v] = sharing.check_rebuilt(kind, v, points, t, self.book)
+        masks = keys.left_over_masks(self.book, self.graph, b, s_sk)
         return {"open_sum": {"u3": self.u3, "seeds": masks}}
+
+    def _points(self, v: str, given: dict[str, Body]) -> dict[int, int]:
+        """The shares of v's secret that came, by their x."""
+        points = {}
+        for holder in self._near(v, given):
+            place = self._near(holder, self.u2).index(v)
+            share = given[holder]["shares"][place]
+            if share is not None:
+                points[self.x_of[holder]] = int.from_bytes(share, "little")
+        return points
 
     def sum_opened(self, result: bytes) -> Effects:
         """Send the Result; the chain moves (spec 4.8)."""

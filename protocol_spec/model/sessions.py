@@ -8,11 +8,16 @@ from protocol_spec.model.cohort import Cohort, Tamper
 from protocol_spec.model.encoding import real
 from protocol_spec.model.envelope import Envelope, decode_envelope, seal
 from protocol_spec.model.messages import Body, decode_body, encode_body
+from protocol_spec.model.near import among, closed
 from protocol_spec.model.record import session_json
 from protocol_spec.model.server import PHASES
 from protocol_spec.model.setting import AGGREGATOR, hospitals, identity
 
 COHORTS = ((4, 1), (6, 1), (10, 1), (10, 3))
+SPARSE = (8, 0, 1)
+"""Members, c and losses of the smallest regular graph that bears a loss."""
+
+LOSS_PHASES = tuple(phase for phase in PHASES[:7] if phase != "coin")
 WEIGHTED: Body = {
     "weighting": "weighted",
     "w_max": 100,
@@ -47,11 +52,51 @@ def cohort_sessions(n: int, c: int) -> Iterator[tuple[str, Body]]:
     whole = Cohort(name, n, c).run()
     yield name, session_json(whole, f"n = {n}, c = {c}: nobody is lost")
     lost = hospitals(n)[n - whole.server.params.d :]
-    for phase in PHASES[:6]:
+    for phase in LOSS_PHASES:
         silent = dict.fromkeys(lost, phase)
         cohort = Cohort(f"{name}_{phase}", n, c, silent=silent).run()
         about = f"n = {n}, c = {c}: {', '.join(lost)} silent from {phase} on"
         yield f"{name}_{phase}", session_json(cohort, about)
+
+
+def regular(losses: int) -> Body:
+    """The fields of a Manifest that ask for the regular graph."""
+    return {"graph": "regular", "losses": losses}
+
+
+def sparse_sessions() -> Iterator[tuple[str, Body]]:
+    """The regular graph: nobody lost, then the last member from some rounds on."""
+    n, c, d = SPARSE
+    name, asked = f"session_sparse_n{n}_c{c}", regular(d)
+    whole = Cohort(name, n, c, changes=asked).run()
+    yield name, session_json(whole, f"regular graph, n = {n}, c = {c}: nobody is lost")
+    lost = hospitals(n)[-1]
+    for phase in ("share_ack", "masked_input", "unmasking"):
+        cohort = Cohort(f"{name}_{phase}", n, c, changes=asked, silent={lost: phase})
+        about = f"regular graph, n = {n}, c = {c}: {lost} silent from {phase} on"
+        yield f"{name}_{phase}", session_json(cohort.run(), about)
+    yield from _further_sparse_sessions()
+
+
+def _further_sparse_sessions() -> Iterator[tuple[str, Body]]:
+    """A coin that stays away; losses at two rounds; a bad dealer."""
+    n, c, d = SPARSE
+    lost = hospitals(n)[-1]
+    name = "session_sparse_no_coin"
+    cohort = Cohort(name, n, c, changes=regular(d), silent={lost: "coin"}).run()
+    about = f"regular graph: {lost} does not open its coin, a clean abort that names it"
+    yield name, session_json(cohort, about)
+    name, silent = "session_sparse_mixed", {"h04": "masked_input", "h09": "share_ack"}
+    spoilt = {"h06": spoil("h01", "h02", "h03", "h07", "h08")}
+    cohort = Cohort(name, 12, 1, changes=regular(2), silent=silent).run()
+    about = "regular graph, n = 12, c = 1: a dealer is lost, then another's vector"
+    yield name, session_json(cohort, about)
+    name = "session_sparse_excluded"
+    cohort = Cohort(name, 12, 1, changes=regular(2), corrupt=spoilt).run()
+    about = (
+        "regular graph: h06 deals spoilt shares, too many of its neighbours complain"
+    )
+    yield name, session_json(cohort, about)
 
 
 def special_sessions() -> Iterator[tuple[str, Body]]:
@@ -181,13 +226,13 @@ def spoil(*victims: str) -> Tamper:
     """A dealer whose sealed shares to some members do not open: one bit is flipped."""
 
     def tamper(cohort: Cohort, v: str, data: bytes) -> bytes:
-        del v
         envelope = decode_envelope(data, cohort.n)
         if envelope.type != "ShareKeys":
             return data
         body = decode_body("ShareKeys", envelope.body, cohort.n)
-        for victim in victims:
-            row = body["entries"][cohort.server.u1.index(victim)]
+        holders = closed(cohort.server.graph, v, cohort.server.u1)
+        for victim in among(victims, holders):
+            row = body["entries"][holders.index(victim)]
             row[0] = row[0][:-1] + bytes([row[0][-1] ^ 1])
         return resealed(envelope, body, cohort.server.book.h1)
 

@@ -35,16 +35,20 @@ def deal(
     u: str,
     secrets: Secrets,
     book: KeyBook,
+    holders: list[str],
     x_of: dict[str, int],
     t: int,
     entropy: Entropy,
 ) -> tuple[Body, Held]:
-    """The body of ShareKeys, and the dealer's own shares (spec 4.3)."""
+    """The body of ShareKeys, and the dealer's own shares (spec 4.3).
+
+    `holders` are N[u] within U1.
+    """
     poly_b = [entropy.scalar("poly_b") for _ in range(t - 1)]
     poly_s = [entropy.scalar("poly_s") for _ in range(t - 1)]
     rows: list[list[bytes | None]] = []
     held = Held()
-    for v in book.u1:
+    for v in holders:
         share_b = scalar_bytes(share(secrets.b_u, poly_b, x_of[v]))
         share_s = scalar_bytes(share(secrets.s_sk, poly_s, x_of[v]))
         if v == u:
@@ -112,20 +116,20 @@ def below_q(data: bytes) -> bool:
     return int.from_bytes(data, "little") < Q
 
 
-def bitmap(u1: list[str], verified: set[str]) -> bytes:
-    """Bit i (byte i // 8, value 1 << (i % 8)) for the i-th of U1 (spec 4.4)."""
-    bits = bytearray((len(u1) + 7) // 8)
-    for i, v in enumerate(u1):
+def bitmap(near: list[str], verified: set[str]) -> bytes:
+    """Bit i (byte i // 8, value 1 << (i % 8)) for the i-th of N[v] in U1 (spec 4.4)."""
+    bits = bytearray((len(near) + 7) // 8)
+    for i, v in enumerate(near):
         bits[i // 8] |= (v in verified) << (i % 8)
     return bytes(bits)
 
 
-def read_bitmap(bits: bytes, u1: list[str], dealers: set[str]) -> set[str]:
+def read_bitmap(bits: bytes, near: list[str], dealers: set[str]) -> set[str]:
     """The dealers that a ShareAck confirms (rule 4.4-1)."""
-    require("4.4-1", len(bits) == (len(u1) + 7) // 8, "a bitmap of another length")
+    require("4.4-1", len(bits) == (len(near) + 7) // 8, "a bitmap of another length")
     number = int.from_bytes(bits, "little")
-    require("4.4-1", number >> len(u1) == 0, "bits behind U1")
-    ones = {v for i, v in enumerate(u1) if number >> i & 1}
+    require("4.4-1", number >> len(near) == 0, "bits behind the last")
+    ones = {v for i, v in enumerate(near) if number >> i & 1}
     require("4.4-1", ones <= dealers, "a one for a member that did not deal")
     return ones
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Sequence
 
 from secagg.crypto.kdf import digest, hkdf, lp
 from secagg.names import PeerId, SessionId
@@ -64,6 +65,11 @@ def b_commitment(sid: SessionId, u: PeerId, b_u: bytes) -> bytes:
 def coin_commitment(sid: SessionId, u: PeerId, coin: bytes) -> bytes:
     """Return C_u, which AdvertiseKeys publishes on the regular graph."""
     return digest("secagg/1/coin", sid, u.encode("ascii"), coin)
+
+
+def graph_seed(h1_: bytes, coins: Sequence[bytes]) -> bytes:
+    """Return what the regular graph is drawn from: the coins of U1, in its order."""
+    return digest("secagg/1/graph", h1_, *coins)
 
 
 SHARE_OF_B = "secagg/1/com-b"

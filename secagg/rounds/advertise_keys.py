@@ -23,6 +23,7 @@ class SessionKeys:
     s: agree.KeyPair = field(repr=False)
     s_scalar: int = field(repr=False)
     b_u: int = field(repr=False)
+    coin: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,36 +40,44 @@ class KeyBook:
 
 
 def client_advertise(
-    entropy: Entropy, *, sid: SessionId, me: PeerId
+    entropy: Entropy, *, sid: SessionId, me: PeerId, tossed: bool
 ) -> tuple[SessionKeys, AdvertiseKeys]:
-    """Draw the session's keys and b_u, and say their public halves."""
+    """Draw the session's keys and b_u, and say their public halves.
+
+    `tossed`: draw a coin as well, and commit to it (spec 4.10).
+    """
     c = agree.KeyPair(entropy.draw("c_sk", 32))
     s_scalar = shamir.draw_scalar(entropy, "s_sk")
     s = agree.KeyPair(shamir.scalar_to_bytes(s_scalar))
     b_u = shamir.draw_scalar(entropy, "b_u")
+    coin = entropy.draw("coin", 32) if tossed else None
     advert = AdvertiseKeys(
         c_pk=c.public,
         s_pk=s.public,
         b_commitment=transcript.b_commitment(sid, me, shamir.scalar_to_bytes(b_u)),
+        coin_commitment=coin and transcript.coin_commitment(sid, me, coin),
     )
-    return SessionKeys(c=c, s=s, s_scalar=s_scalar, b_u=b_u), advert
+    return SessionKeys(c=c, s=s, s_scalar=s_scalar, b_u=b_u, coin=coin), advert
 
 
-def server_accept(advert: AdvertiseKeys, known: Iterable[AdvertiseKeys]) -> None:
+def server_accept(
+    advert: AdvertiseKeys, known: Iterable[AdvertiseKeys], *, tossed: bool
+) -> None:
     """Check an advert's keys; `known` are those of the other members so far.
 
     Raises:
         RemoteProtocolError: rules 3.2-1 to 3.2-3, 3.2-5, 4.2-5.
     """
-    _check_keys(advert)
+    _check_keys(advert, tossed=tossed)
     _check_distinct([*known, advert], "a key of AdvertiseKeys is in use already")
 
 
-def _check_keys(advert: AdvertiseKeys) -> None:
+def _check_keys(advert: AdvertiseKeys, *, tossed: bool) -> None:
     agree.check_public_key(advert.c_pk)
     agree.check_public_key(advert.s_pk)
-    bare = advert.coin_commitment is None
-    errors.require("4.2-5", bare, "a commitment to a coin on the complete graph")
+    committed = advert.coin_commitment is not None
+    detail = "a commitment to a coin that the graph does not ask for, or none"
+    errors.require("4.2-5", committed == tossed, detail)
 
 
 def _check_distinct(adverts: Iterable[AdvertiseKeys], detail: str) -> None:
@@ -123,7 +132,8 @@ def client_accept_key_list(
     peers = [entry.peer for entry in key_list.entries]
     check_sorted_within("4.2-1", "U1", peers, set(params.members))
     for entry in key_list.entries:
-        _check_entry(entry, sid=sid, roster=roster, aggregator=aggregator)
+        _check_keys(entry.keys, tossed=params.tossed)
+        _check_signature(entry, sid=sid, roster=roster, aggregator=aggregator)
     keys = {entry.peer: entry.keys for entry in key_list.entries}
     errors.require("4.2-3", keys.get(me) == own, f"the entry of {me} was altered")
     check_size("4.2-4", "U1", len(keys), params.q)
@@ -131,10 +141,9 @@ def client_accept_key_list(
     return KeyBook(h1=transcript.h1(sid, body), keys=keys)
 
 
-def _check_entry(
+def _check_signature(
     entry: SignedKeys, *, sid: SessionId, roster: Roster, aggregator: PeerId
 ) -> None:
-    _check_keys(entry.keys)
     genuine = signed_by(
         roster.member(entry.peer).key,
         entry.signature,

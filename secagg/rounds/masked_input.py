@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from secagg import errors
 from secagg.crypto import agree, transcript
+from secagg.graph import Graph
 from secagg.masking import Mask, own_masks
 from secagg.messages import InputList, MaskedInput, SignedRoot
 from secagg.names import PeerId, SessionId
@@ -17,10 +18,15 @@ from secagg.shamir import scalar_to_bytes
 from secagg.signing import signed_by
 
 
-def client_masks(party: Party, book: KeyBook, u2: Sequence[PeerId]) -> tuple[Mask, ...]:
-    """Return the masks of y_u: the self mask and one pair mask for each of U2.
+def client_masks(
+    party: Party, book: KeyBook, near: Sequence[PeerId]
+) -> tuple[Mask, ...]:
+    """Return the masks of y_u: the self mask and a pair mask for each neighbour.
 
-    Pre: the client is in U2.
+    Args:
+        party: this client, with its secrets.
+        book: U1 and its keys.
+        near: N[u] in U2; the client is in U2.
     """
     seeds = {
         v: transcript.pair_seed(
@@ -31,7 +37,7 @@ def client_masks(party: Party, book: KeyBook, u2: Sequence[PeerId]) -> tuple[Mas
             party.keys.s.public,
             book.keys[v].s_pk,
         )
-        for v in u2
+        for v in near
         if v != party.me
     }
     return own_masks(party.sid, party.me, scalar_to_bytes(party.keys.b_u), seeds)
@@ -57,15 +63,18 @@ def server_accept(*, stated: bytes, stored: bytes | None, peer: PeerId) -> None:
 
 
 def server_input_list(
-    inputs: Mapping[PeerId, SignedRoot], params: Parameters
+    inputs: Mapping[PeerId, SignedRoot], graph: Graph, params: Parameters
 ) -> InputList:
     """Close the round: L3 of those whose vector is complete.
+
+    Whoever keeps fewer than L neighbours is left out, again and again (rule 4.5-7).
 
     Raises:
         RemoteProtocolError: rule 4.5-5, |U3| below the floor.
     """
-    check_size("4.5-5", "U3", len(inputs), params.floor)
-    return InputList(entries=tuple(inputs[peer] for peer in sorted(inputs)))
+    u3 = graph.core(inputs, params.degree.least)
+    check_size("4.5-5", "U3", len(u3), params.floor)
+    return InputList(entries=tuple(inputs[peer] for peer in sorted(u3)))
 
 
 def client_accept_input_list(
@@ -74,6 +83,7 @@ def client_accept_input_list(
     me: PeerId,
     own_root: bytes | None,
     u2: Sequence[PeerId],
+    graph: Graph,
     sid: SessionId,
     h2: bytes,
     params: Parameters,
@@ -86,15 +96,16 @@ def client_accept_input_list(
         message: L3.
         me: this client.
         own_root: the root it stated, None if it stated none.
-        u2: U2; sid, h2: the session and its transcript.
+        u2: U2.
+        graph: who is whose neighbour.
         sid: the session.
         h2: the transcript the statements are signed under.
-        params: for the floor.
+        params: for the floor and L.
         roster: for the members' keys.
         aggregator: whom the statements are addressed to.
 
     Raises:
-        RemoteProtocolError: rules 4.5-2 to 4.5-5.
+        RemoteProtocolError: rules 4.5-2 to 4.5-5, 4.5-7.
     """
     u3 = [entry.peer for entry in message.entries]
     check_sorted_within("4.5-2", "U3", u3, set(u2))
@@ -115,4 +126,8 @@ def client_accept_input_list(
             f"the root listed for {me} is not the one it stated",
         )
     check_size("4.5-5", "U3", len(u3), params.floor)
+    least = params.degree.least
+    lonely = sorted(set(u3) - graph.core(u3, least))
+    detail = f"{', '.join(lonely)}: fewer than {least} neighbours left in U3"
+    errors.require("4.5-7", not lonely, detail)
     return tuple(u3)

@@ -1,4 +1,4 @@
-"""ShareKeys: b_u and s_u^SK dealt to all of U1, sealed and committed (spec 4.3)."""
+"""ShareKeys: b_u and s_u^SK dealt to N[u] in U1, sealed and committed (spec 4.3)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from secagg.rounds.advertise_keys import (
     check_size,
     check_sorted_within,
 )
+from secagg.rounds.neighbourhood import Neighbourhoods, place, within
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +41,20 @@ class Party:
 
 
 def client_deal(
-    party: Party, book: KeyBook, entropy: Entropy
+    party: Party, book: KeyBook, near: Sequence[PeerId], entropy: Entropy
 ) -> tuple[ShareKeys, HeldShares]:
-    """Deal shares of both secrets to U1; return the message and the own shares.
+    """Deal shares of both secrets; return the message and the own shares.
 
     Args:
         party: this client, with its secrets.
         book: U1 and its keys.
-        entropy: draws ``poly_b``, ``poly_s`` and one ``nonce`` a member.
+        near: to whom, N[u] in U1.
+        entropy: draws ``poly_b``, ``poly_s`` and one ``nonce`` a holder.
     """
-    b_shares, s_shares = _share(party, book, entropy)
+    b_shares, s_shares = _share(party, near, entropy)
     entries = []
     own: HeldShares | None = None
-    for v, share_b, share_s in zip(book.u1, b_shares, s_shares, strict=True):
+    for v, share_b, share_s in zip(near, b_shares, s_shares, strict=True):
         com_b, com_s = transcript.share_commitments(
             party.sid, party.me, v, share_b, share_s
         )
@@ -71,9 +73,9 @@ def client_deal(
     return ShareKeys(entries=tuple(entries)), own
 
 
-def _share(party: Party, book: KeyBook, entropy: Entropy) -> list[list[bytes]]:
-    """Return the shares of b_u and those of s_u^SK, in the order of U1."""
-    t, xs = party.params.t, [party.params.x_of(v) for v in book.u1]
+def _share(party: Party, near: Sequence[PeerId], entropy: Entropy) -> list[list[bytes]]:
+    """Return the shares of b_u and those of s_u^SK, in the order of `near`."""
+    t, xs = party.params.t, [party.params.x_of(v) for v in near]
     secrets = {"poly_b": party.keys.b_u, "poly_s": party.keys.s_scalar}
     polynomials = [
         [secret, *(shamir.draw_scalar(entropy, label) for _ in range(t - 1))]
@@ -103,8 +105,10 @@ def _channel_key(
     )
 
 
-def server_accept(message: ShareKeys, *, dealer: PeerId, u1: Sequence[PeerId]) -> None:
-    """Check the shape of what a dealer dealt.
+def server_accept(
+    message: ShareKeys, *, dealer: PeerId, near: Sequence[PeerId]
+) -> None:
+    """Check the shape of what a dealer dealt; `near` is its N[u] in U1.
 
     Raises:
         RemoteProtocolError: rule 4.3-1.
@@ -112,16 +116,16 @@ def server_accept(message: ShareKeys, *, dealer: PeerId, u1: Sequence[PeerId]) -
     own = [entry.sealed is None for entry in message.entries]
     errors.require(
         "4.3-1",
-        own == [v == dealer for v in u1],
-        f"{len(own)} entries for |U1| = {len(u1)}, or a nil out of place",
+        own == [v == dealer for v in near],
+        f"{len(own)} entries for {len(near)} holders, or a nil out of place",
         [dealer],
     )
 
 
 def server_deal_out(
-    dealt: Mapping[PeerId, ShareKeys], u1: Sequence[PeerId], params: Parameters
+    dealt: Mapping[PeerId, ShareKeys], near: Neighbourhoods, params: Parameters
 ) -> Iterator[tuple[PeerId, DealtShares]]:
-    """Close the round: for each of U1 the entries dealt to it by the others.
+    """Close the round: for each of U1 the entries dealt to it by its neighbours.
 
     One after the other, since all of them are a million entries at a thousand members.
 
@@ -129,35 +133,37 @@ def server_deal_out(
         RemoteProtocolError: rule 4.3-7, fewer than q dealt.
     """
     check_size("4.3-7", "dealers", len(dealt), params.q)
-    dealers = [(u, dealt[u].entries) for u in sorted(dealt)]
 
-    def to(v: PeerId, index: int) -> DealtShares:
-        rows = ((u, entries[index]) for u, entries in dealers if u != v)
-        return DealtShares(
-            entries=tuple(
-                DealtShare(
-                    dealer=u,
-                    sealed=entry.sealed or b"",
-                    com_b=entry.com_b,
-                    com_s=entry.com_s,
-                )
-                for u, entry in rows
-            )
-        )
+    def to(v: PeerId) -> DealtShares:
+        dealers = [u for u in within(near[v], dealt) if u != v]
+        rows = ((u, dealt[u].entries[place(near[u], v)]) for u in dealers)
+        return DealtShares(entries=tuple(_dealt_share(u, entry) for u, entry in rows))
 
-    return ((v, to(v, index)) for index, v in enumerate(u1))
+    return ((v, to(v)) for v in near)
+
+
+def _dealt_share(dealer: PeerId, entry: DealtEntry) -> DealtShare:
+    sealed = entry.sealed or b""
+    return DealtShare(
+        dealer=dealer, sealed=sealed, com_b=entry.com_b, com_s=entry.com_s
+    )
 
 
 def client_open_shares(
-    message: DealtShares, *, party: Party, book: KeyBook, own: HeldShares
+    message: DealtShares,
+    *,
+    party: Party,
+    book: KeyBook,
+    near: Sequence[PeerId],
+    own: HeldShares,
 ) -> HeldShares:
-    """Open and verify what was dealt; what is wrong is left out, a complaint.
+    """Open and verify what N(u) dealt; what is wrong is left out, a complaint.
 
     Raises:
         RemoteProtocolError: rule 4.3-2, the list itself is wrong.
     """
     dealers = [entry.dealer for entry in message.entries]
-    others = set(book.u1) - {party.me}
+    others = set(near) - {party.me}
     check_sorted_within("4.3-2", "dealers", dealers, others)
     b, s = dict(own.b), dict(own.s)
     for entry in message.entries:

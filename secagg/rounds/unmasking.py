@@ -1,4 +1,4 @@
-"""Unmasking: one kind of share for each of U2, and what the shares open (spec 4.7)."""
+"""Unmasking: one kind of share a neighbour, and what the shares open (spec 4.7)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from secagg.masking import removed_self_masks, split
 from secagg.messages import AdvertiseKeys, ShareKeys, Unmasking
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.rounds.neighbourhood import Neighbourhoods, place, within
 from secagg.rounds.share_keys import HeldShares
 
 
 def client_release(
-    held: HeldShares, *, u2: Sequence[PeerId], u3: Collection[PeerId]
+    held: HeldShares, *, near: Sequence[PeerId], u3: Collection[PeerId]
 ) -> Unmasking:
-    """Return one share a member of U2: of b_v for v in U3, else of s_v^SK.
+    """Return one share a member of N[u] in U2: of b_v for v in U3, else of s_v^SK.
 
     The kind follows from U3 alone, so that no request can be written that obtains
     both. That the certificate on this U3 was verified is the table's business.
     """
     return Unmasking(
-        shares=tuple(held.b.get(v) if v in u3 else held.s.get(v) for v in u2)
+        shares=tuple(held.b.get(v) if v in u3 else held.s.get(v) for v in near)
     )
 
 
@@ -36,11 +37,15 @@ class Dealings:
 
     sid: SessionId
     params: Parameters
-    u1: Sequence[PeerId]
+    near: Neighbourhoods
     u2: Sequence[PeerId]
     u3: frozenset[PeerId]
     keys: Mapping[PeerId, AdvertiseKeys]
     dealt: Mapping[PeerId, ShareKeys]
+
+    def places(self, holder: PeerId) -> tuple[PeerId, ...]:
+        """Return N[u] in U2: whose shares a holder sends, in order."""
+        return within(self.near[holder], self.u2)
 
 
 def server_accept(message: Unmasking, *, holder: PeerId, dealings: Dealings) -> None:
@@ -51,22 +56,23 @@ def server_accept(message: Unmasking, *, holder: PeerId, dealings: Dealings) -> 
     """
     shares = message.shares
     formed = all(y is None or shamir.is_scalar(y) for y in shares)
+    dealers = dealings.places(holder)
     errors.require(
         "4.7-1",
-        len(shares) == len(dealings.u2) and formed,
-        f"{len(shares)} shares for |U2| = {len(dealings.u2)}, or one out of range",
+        len(shares) == len(dealers) and formed,
+        f"{len(shares)} shares for {len(dealers)} dealers, or one out of range",
         [holder],
     )
-    place = list(dealings.u1).index(holder)
-    for dealer, share in zip(dealings.u2, shares, strict=False):
+    for dealer, share in zip(dealers, shares, strict=False):
         if share is not None:
-            _check_share(share, dealer, holder, place, dealings)
+            _check_share(share, dealer, holder, dealings)
 
 
 def _check_share(
-    share: bytes, dealer: PeerId, holder: PeerId, place: int, dealings: Dealings
+    share: bytes, dealer: PeerId, holder: PeerId, dealings: Dealings
 ) -> None:
-    entry = dealings.dealt[dealer].entries[place]
+    index = place(dealings.near[dealer], holder)
+    entry = dealings.dealt[dealer].entries[index]
     if dealer in dealings.u3:
         kind, committed = transcript.SHARE_OF_B, entry.com_b
     else:
@@ -84,15 +90,23 @@ def _check_share(
         )
 
 
-def missing_shares(
+Points = list[tuple[int, bytes]]
+"""Shares of one secret by their x, the lowest first."""
+
+
+def released_points(
     releases: Mapping[PeerId, Unmasking], dealings: Dealings
-) -> dict[PeerId, int]:
-    """Return, for each of U2 with fewer than t shares, how many there are."""
-    counts = {
-        v: sum(release.shares[index] is not None for release in releases.values())
-        for index, v in enumerate(dealings.u2)
-    }
-    return {v: count for v, count in counts.items() if count < dealings.params.t}
+) -> dict[PeerId, Points]:
+    """Return, for each of U2, the t shares with the lowest x, or all if fewer came."""
+    places = {holder: dealings.places(holder) for holder in releases}
+    points: dict[PeerId, Points] = {}
+    for v in dealings.u2:
+        holders = within(dealings.near[v], releases)
+        shares = (releases[u].shares[place(places[u], v)] for u in holders)
+        rows = zip(map(dealings.params.x_of, holders), shares, strict=True)
+        came = ((x, y) for x, y in rows if y is not None)
+        points[v] = [*itertools.islice(came, dealings.params.t)]
+    return points
 
 
 def server_open(releases: Mapping[PeerId, Unmasking], dealings: Dealings) -> OpenSum:
@@ -101,20 +115,16 @@ def server_open(releases: Mapping[PeerId, Unmasking], dealings: Dealings) -> Ope
     Raises:
         RemoteProtocolError: rule 4.7-3, too few shares; 4.7-4, a dealer is blamed.
     """
-    short = missing_shares(releases, dealings)
-    errors.require(
-        "4.7-3",
-        not short,
-        f"fewer than t = {dealings.params.t} shares of the secrets of {sorted(short)}",
-    )
-    params, u3 = dealings.params, dealings.u3
+    t, u3 = dealings.params.t, dealings.u3
+    points = released_points(releases, dealings)
+    short = [v for v in points if len(points[v]) < t]
+    detail = f"fewer than t = {t} shares of the secrets of {short}"
+    errors.require("4.7-3", not short, detail)
     weights = _Weights()
-    rows = sorted((params.x_of(u), release.shares) for u, release in releases.items())
     b_seeds: dict[PeerId, bytes] = {}
     lost: list[LostMember] = []
-    for index, v in enumerate(dealings.u2):
-        held = ((x, y) for x, shares in rows if (y := shares[index]) is not None)
-        secret = weights.rebuild([*itertools.islice(held, params.t)])
+    for v in dealings.u2:
+        secret = weights.rebuild(points[v])
         if v in u3:
             b_seeds[v] = _checked_b(secret, v, dealings)
         else:
@@ -148,7 +158,8 @@ def _checked_lost(secret: bytes, v: PeerId, dealings: Dealings) -> LostMember:
     keys = dealings.keys
     s_pk = agree.KeyPair(secret).public
     _blame(v, s_pk == keys[v].s_pk, "a mask key with s_pk_v")
-    partners = tuple((u, keys[u].s_pk) for u in sorted(dealings.u3))
+    near = within(dealings.near[v], dealings.u3)
+    partners = tuple((u, keys[u].s_pk) for u in near)
     return LostMember(sid=dealings.sid, peer=v, s_sk=secret, partners=partners)
 
 

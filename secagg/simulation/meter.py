@@ -19,6 +19,7 @@ from secagg.names import PeerId, Round
 _ANSWERS = {
     "Manifest": Round.MANIFEST,
     "KeyList": Round.ADVERTISE_KEYS,
+    "CoinList": Round.COIN,
     "DealtShares": Round.SHARE_KEYS,
     "DealerList": Round.SHARE_ACK,
     "InputList": Round.MASKED_INPUT,

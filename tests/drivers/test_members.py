@@ -194,11 +194,11 @@ async def test_a_dealer_of_bad_shares_is_left_out_until_readmitted(
     bad, *others = world.peers
     honest_deal = share_keys.client_deal
 
-    def deal(party, book, entropy):
+    def deal(party, book, near, entropy):
         if party.me == bad:
             wrong = dataclasses.replace(party.keys, b_u=party.keys.b_u ^ 1)
             party = dataclasses.replace(party, keys=wrong)
-        return honest_deal(party, book, entropy)
+        return honest_deal(party, book, near, entropy)
 
     monkeypatch.setattr(share_keys, "client_deal", deal)
     async with world.serve() as aggregator, world.silos() as silos:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from secagg import events
 from secagg import messages as msg
@@ -19,6 +20,17 @@ C, S = ClientPhase, ServerPhase
 ME = silo(2)
 KINDS = list(SAMPLES)
 TYPES = [kind.__name__ for kind in KINDS]
+
+
+SPARSE: dict[str, Any] = {"n": 8, "c": 0, "graph": "regular", "losses": 1}
+"""The smallest regular graph that bears a loss."""
+
+
+def cohort(n: int, phase: ClientPhase | ServerPhase, **terms: Any) -> Scene:
+    """A scene of n silos; of more, on the regular graph, for a phase with coins."""
+    if phase in {C.TOSSED, S.COIN}:
+        return scene(**SPARSE, **terms)
+    return scene(n, **terms)
 
 
 # --- a client
@@ -89,7 +101,7 @@ def _held(session: object, kind: Transcript) -> bytes:
 def client_at(phase: ClientPhase) -> At:
     """A client that came to `phase` in a session without breaches."""
     silent = {C.MASKING: "masked_input", C.WATCHING: "share_keys"}
-    world = scene(silent={2: silent[phase]} if phase in silent else None)
+    world = cohort(4, phase, silent={2: silent[phase]} if phase in silent else None)
     at = At(world, world.clients[ME])
     if phase is C.IDLE:
         world.run()
@@ -103,6 +115,7 @@ def client_at(phase: ClientPhase) -> At:
     steps = {
         C.READY: ("advertise_keys", ()),
         C.ADVERTISED: ("advertise_keys", ("Manifest",)),
+        C.TOSSED: ("coin", ("KeyList",)),
         C.SHARED: ("share_keys", ("KeyList",)),
         C.ACKED: ("share_ack", ("DealtShares",)),
         C.MASKING: ("masked_input", ("DealerList",)),
@@ -155,7 +168,7 @@ class ServerAt:
 
 def server_at(phase: ServerPhase) -> ServerAt:
     """An aggregator that came to `phase` in a session without breaches."""
-    world = scene(5)
+    world = cohort(5, phase)
     at = ServerAt(world)
     if phase is S.DONE:
         world.run()

@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg import events, packing
-from secagg.cohort import LOSS_ROUNDS, Carried
+from secagg.cohort import Carried
 from secagg.field import prime
 from secagg.messages import Extra
 from secagg.names import PeerId, Round
 from secagg.params import input_floor
 from tests.helpers import (
     AGGREGATOR,
+    COMPLETE_ROUNDS,
     assert_completed,
     assert_exact,
     scene,
@@ -82,12 +83,12 @@ def cohorts(draw):
     c = draw(st.integers(1, (n - 1) // 3))
     d = n - input_floor(n, c)
     lost = draw(st.lists(st.integers(1, n), unique=True, max_size=d))
-    silent = {i: draw(st.integers(0, len(LOSS_ROUNDS) - 1)) for i in lost}
+    silent = {i: draw(st.integers(0, len(COMPLETE_ROUNDS) - 1)) for i in lost}
     return n, c, silent
 
 
 def expected_u3(n, silent):
-    inputs = LOSS_ROUNDS.index(Round.MASKED_INPUT)
+    inputs = COMPLETE_ROUNDS.index(Round.MASKED_INPUT)
     return [silo(i) for i in range(1, n + 1) if silent.get(i, inputs + 1) > inputs]
 
 

@@ -130,7 +130,7 @@ ATTACKS = [
     (same_round_after_the_root, ("4.1-8",), "I8"),
     (same_attempt_again, ("4.1-6",), "I7"),
     (made_up_inputs, ("4.5-3",), "did not sign"),
-    (small_u3, ("4.5-5",), "below the floor"),
+    (small_u3, ("4.5-5", "4.5-7"), "below the floor"),
     (keys_in_the_middle, ("4.2-2",), "did not sign"),
 ]
 

@@ -132,7 +132,9 @@ class Villain:
     def _corrupt(self, sid: SessionId, type_: str, h: bytes) -> Heard:
         entropy = SeededEntropy(b"corrupt" + sid)
         said: dict[str, Message] = {
-            "AdvertiseKeys": client_advertise(entropy, sid=sid, me=CORRUPT)[1],
+            "AdvertiseKeys": client_advertise(
+                entropy, sid=sid, me=CORRUPT, tossed=False
+            )[1],
             "MaskedInput": msg.MaskedInput(root=blob(4)),
             "Consistency": msg.Consistency(h3=h),
         }

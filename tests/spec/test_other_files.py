@@ -279,13 +279,13 @@ def test_no_sum_of_coordinates_or_limbs_can_overflow(case):
     half = (derived["p"] - 1) // 2
     assert derived["n"] * derived["x_max"] <= half
     assert (
-        derived["n"] * 2 ** derived["L"]
+        derived["n"] * 2 ** derived["limb_bits"]
         <= half
-        < derived["n"] * 2 ** (derived["L"] + 1)
+        < derived["n"] * 2 ** (derived["limb_bits"] + 1)
     )
     assert (
         derived["w"] == 16
         or prime(derived["w"] - 1) // 2 < derived["n"] * derived["x_max"]
     )
     for (_, low, high), limbs in zip(derived["extras"], derived["limbs"], strict=True):
-        assert high - low < 2 ** (derived["L"] * limbs)
+        assert high - low < 2 ** (derived["limb_bits"] * limbs)

@@ -419,3 +419,36 @@ def test_it_shows_who_and_where_and_no_secret() -> None:
             assert drawn.hex() not in shown
             assert repr(drawn)[2:-1] not in shown
             assert str(int.from_bytes(drawn, "little")) not in shown
+
+
+# --- the coin
+
+
+def test_4_10_4_a_coin_is_opened_only_for_a_key_list_that_was_verified() -> None:
+    """Once in a session: then its own commitment and all others are in h1."""
+    world = scene(8, 0, graph="regular", losses=1).started().until("coin")
+    client = world.clients[silo(1)]
+    assert [e.type for e in client.sent] == ["AdvertiseKeys"]
+    [listed] = world.waiting("KeyList", silo(1))
+    bent = replace(listed.envelope, signature=bytes(64))
+    refused = scene(8, 0, graph="regular", losses=1).started().until("coin")
+    refused.tell_client(silo(1), events.Received(peer=AGGREGATOR, envelope=bent))
+    assert "Coin" not in [e.type for e in refused.clients[silo(1)].sent]
+    world.pump()
+    assert [e.type for e in client.sent].count("Coin") == 1
+
+
+def test_no_two_sessions_have_the_same_coin() -> None:
+    world = scene(8, 0, graph="regular", losses=1)
+    world.run()
+    end = world.outcome(AGGREGATOR)
+    assert isinstance(end, events.Completed)
+    again = world.next_session(round_no=2, link=end.link)
+    again.run()
+    coins = [
+        envelope.body
+        for client in again.clients.values()
+        for envelope in client.sent
+        if envelope.type == "Coin"
+    ]
+    assert len(coins) == len(set(coins)) == 16

@@ -8,6 +8,7 @@ from secagg.client_state import (
     Acked,
     Advertised,
     Dealt,
+    Listed,
     Released,
     Shared,
     TaskMemory,
@@ -32,15 +33,16 @@ FIRST = Advertised(
     seen={"Manifest": blob(1)},
     outbox=(),
 )
-SHARED = grow(FIRST, Shared, book=P.book, own=P.dealt[ME][1])
+LISTED = grow(FIRST, Listed, book=P.book)
+SHARED = grow(LISTED, Shared, graph=P.graph, near=P.near[ME], own=P.dealt[ME][1])
 ACKED = grow(SHARED, Acked, held=P.held[ME])
 DEALT = grow(ACKED, Dealt, u2=P.members, h2=blob(2), root=None)
 VOTED = grow(DEALT, Voted, u3=P.members, h3=blob(3))
 RELEASED = grow(VOTED, Released, u1=P.book.u1)
-STATES = [FIRST, SHARED, ACKED, DEALT, VOTED]
+STATES = [FIRST, LISTED, SHARED, ACKED, DEALT, VOTED]
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(5))
 def test_a_grown_state_keeps_all_that_was_known(place) -> None:
     before, after = STATES[place], STATES[place + 1]
     for item in fields(before):
@@ -50,12 +52,12 @@ def test_a_grown_state_keeps_all_that_was_known(place) -> None:
 
 def test_a_state_cannot_skip_what_it_must_know() -> None:
     with pytest.raises(TypeError, match="book"):
-        grow(FIRST, Shared, own=P.dealt[ME][1])
+        grow(FIRST, Shared, graph=P.graph, near=P.near[ME], own=P.dealt[ME][1])
 
 
 def test_the_last_transcript_is_the_furthest() -> None:
     last = [transcript_of(state) for state in STATES]
-    assert last == [P.sid, P.book.h1, P.book.h1, blob(2), blob(3)]
+    assert last == [P.sid, P.book.h1, P.book.h1, P.book.h1, blob(2), blob(3)]
 
 
 def test_every_transcript_is_kept_to_the_end() -> None:
@@ -84,15 +86,21 @@ def test_no_state_shows_a_share_or_a_key() -> None:
         assert repr(secret)[2:-1] not in shown
 
 
-def test_the_machine_walks_these_states() -> None:
-    world = scene().started()
-    client = world.clients[ME]
-    seen = []
-    for phase in ("share_keys", "share_ack", "masked_input", "consistency"):
-        world.until(phase)
-        seen.append(type(client._session))
-    world.until("unmasking")
-    assert [*seen, type(client._session)] == STATES_OF_A_RUN
-
-
+PHASES = ["share_keys", "share_ack", "masked_input", "consistency", "unmasking"]
 STATES_OF_A_RUN = [Advertised, Shared, Acked, Dealt, Voted]
+
+
+def walked(world, phases):
+    """The types of a client's states, at the beginning of these phases."""
+    client = world.started().clients[ME]
+    return [type(client._session) for phase in phases if world.until(phase)]
+
+
+def test_the_machine_walks_these_states() -> None:
+    assert walked(scene(), PHASES) == STATES_OF_A_RUN
+
+
+def test_on_the_regular_graph_it_waits_for_the_coins_in_between() -> None:
+    world = scene(8, 0, graph="regular", losses=1)
+    walk = walked(world, ["coin", *PHASES])
+    assert walk == [Advertised, Listed, *STATES_OF_A_RUN[1:]]

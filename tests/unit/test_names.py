@@ -9,6 +9,7 @@ def test_the_rounds_come_in_the_order_of_the_protocol() -> None:
     assert [r.name for r in Round] == [
         "MANIFEST",
         "ADVERTISE_KEYS",
+        "COIN",
         "SHARE_KEYS",
         "SHARE_ACK",
         "MASKED_INPUT",

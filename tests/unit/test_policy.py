@@ -42,6 +42,18 @@ FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"min_members": 6}, {"n": 5}, {"n": 6}, "n = 5"),
     ({"corruption_bound": 2}, {"n": 10, "c": 1}, {"n": 10, "c": 2}, "c = 1"),
     ({"min_inputs": 5}, {"n": 6}, {"n": 8}, "min_inputs 5"),
+    (
+        {"smallest_sparse": 13, "min_inputs": 11},
+        {"n": 13, "graph": "regular", "losses": 3},
+        {"n": 13, "graph": "regular", "losses": 2},
+        "|U3| may be 10, below min_inputs 11",
+    ),
+    (
+        {"smallest_sparse": 13},
+        {"n": 12, "graph": "regular", "losses": 2},
+        {"n": 13, "graph": "regular", "losses": 2},
+        "n = 12 is below smallest_sparse 13 for the regular graph",
+    ),
     ({"max_clip": 1.5}, {"clip": 1.51}, {"clip": 1.5}, "1.51"),
     ({"min_bits": 16}, {"bits": 15}, {"bits": 16}, "15"),
     ({"min_range": 0.5}, {"ranges": ((1, 0.49), (1, 1.0))}, {}, "0.49"),

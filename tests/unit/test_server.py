@@ -9,7 +9,7 @@ from secagg import messages as msg
 from secagg.names import PeerId, Round, SessionId
 from secagg.server import Server
 from secagg.signing import seal
-from secagg.transitions import ORDER
+from secagg.transitions import COLLECTING, ServerPhase
 from tests.helpers import (
     AGGREGATOR,
     assert_aborted,
@@ -20,6 +20,9 @@ from tests.helpers import (
     silos,
 )
 from tests.samples import blob
+
+PHASES = [phase for phase in COLLECTING if phase is not ServerPhase.COIN]
+"""Those of the complete graph in which members answer."""
 
 ALL = silos(1, 2, 3, 4)
 
@@ -113,7 +116,19 @@ def test_every_phase_has_its_deadline_from_the_manifest() -> None:
         for effect in world.effects[AGGREGATOR]
         if isinstance(effect, events.SetDeadline)
     ]
-    assert deadlines == [(phase.value, i + 1) for i, phase in enumerate(ORDER[:6])]
+    assert deadlines == [(phase.value, i + 1) for i, phase in enumerate(PHASES)]
+
+
+def test_the_coin_has_the_deadline_of_the_keys() -> None:
+    world = scene(8, 0, durations=(1, 2, 3, 4, 5, 6, 7), graph="regular", losses=1)
+    world.run()
+    deadlines = {
+        effect.round.value: effect.duration_ms
+        for effect in world.effects[AGGREGATOR]
+        if isinstance(effect, events.SetDeadline)
+    }
+    assert deadlines.pop("coin") == deadlines["advertise_keys"] == 1
+    assert list(deadlines.values()) == [1, 2, 3, 4, 5, 6]
 
 
 def test_9_3_what_was_accepted_is_journaled_before_anything_is_sent() -> None:
@@ -145,7 +160,7 @@ def test_9_3_the_journal_rebuilds_the_machine_and_all_it_sent(silent) -> None:
     assert effects == world.effects[AGGREGATOR]
 
 
-@pytest.mark.parametrize("phase", [phase.value for phase in ORDER[:6]])
+@pytest.mark.parametrize("phase", [phase.value for phase in PHASES])
 def test_9_3_a_session_restarted_in_any_phase_ends_as_it_would_have(phase) -> None:
     world, undisturbed = scene(), scene()
     undisturbed.run()
@@ -324,7 +339,7 @@ def test_another_attempt_is_allowed_before_a_root_and_up_to_the_third(
     assert end.retry == (phase < 3 and attempt < 3)
 
 
-@pytest.mark.parametrize("phase", [phase.value for phase in ORDER[:6]])
+@pytest.mark.parametrize("phase", [phase.value for phase in PHASES])
 def test_the_operator_may_stop_it_in_any_phase_and_nobody_is_missing(phase) -> None:
     world = scene().started().until(phase)
     stop = events.Stopped(code="0-1", reason="stopped\nby hand")

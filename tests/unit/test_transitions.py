@@ -5,13 +5,14 @@ import re
 
 from secagg.messages import HEADERS
 from secagg.names import Round
-from secagg.transitions import CLIENT, ORDER, SERVER
+from secagg.transitions import CLIENT, COLLECTING, ORDER, SERVER
 from secagg.transitions import ClientPhase as C
 from secagg.transitions import ServerPhase as S
 
 TAKEN_BY_CLIENT = [
     "Manifest",
     "KeyList",
+    "CoinList",
     "DealtShares",
     "DealerList",
     "InputList",
@@ -68,7 +69,7 @@ def test_the_server_collects_each_type_in_the_phase_of_its_name() -> None:
         for name, header in TYPES.items()
         if not header.from_aggregator and header.transcript in {"sid", "h1", "h2", "h3"}
     } - {"Refusal"}
-    for phase in ORDER[:6]:
+    for phase in COLLECTING:
         last = list(SERVER[phase])[-1]
         snake = re.sub("(?<!^)([A-Z])", r"_\1", last).lower()
         assert phase.value == snake
@@ -77,10 +78,17 @@ def test_the_server_collects_each_type_in_the_phase_of_its_name() -> None:
 def test_the_servers_phases_follow_each_other() -> None:
     for phase, following in itertools.pairwise(ORDER):
         last = list(SERVER[phase].values())[-1]
-        assert last == (following,)
+        assert last[0] == following
+
+
+def test_the_coin_is_the_only_phase_that_may_be_left_out() -> None:
+    shared = SERVER[S.ADVERTISE_KEYS]["AdvertiseKeys"], CLIENT[C.ADVERTISED]["KeyList"]
+    assert shared == ((S.COIN, S.SHARE_KEYS), (C.TOSSED, C.SHARED))
+    ends = [last for row in SERVER.values() for last in row.values()]
+    assert [last for last in ends if len(last) > 1] == [(S.COIN, S.SHARE_KEYS)]
     assert SERVER[S.OPENING] == {"SumOpened": (S.DONE,)}
     assert SERVER[S.DONE] == SERVER[S.ABORTED] == {}
 
 
 def test_the_servers_phases_have_the_names_of_the_rounds() -> None:
-    assert [phase.value for phase in ORDER[:6]] == [r.value for r in Round][1:7]
+    assert [phase.value for phase in COLLECTING] == [r.value for r in Round][1:8]

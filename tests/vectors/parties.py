@@ -229,6 +229,7 @@ def party(name: str, who: str) -> ClientParty | ServerParty:
         weightings=Everything(),
         max_weight=1 << 62,
         max_length=1 << 62,
+        smallest_sparse=0,
     )
     client = Client(
         identity=identity,

@@ -34,6 +34,14 @@ def accept(key_list, me=ME, own=None):
     )
 
 
+def drawn(entropy, sid=P.sid, me=ME, tossed=False):
+    return ak.client_advertise(entropy, sid=sid, me=me, tossed=tossed)
+
+
+def server_accept(advert, known):
+    ak.server_accept(advert, known, tossed=False)
+
+
 def listed(*entries):
     return KeyList(entries=tuple(entries))
 
@@ -60,15 +68,14 @@ def test_b_u_and_both_pairs_are_drawn_and_published_by_their_images() -> None:
 
 def test_3_2_6_no_draw_serves_twice() -> None:
     entropy = SeededEntropy(b"one")
-    made = [ak.client_advertise(entropy, sid=P.sid, me=ME)[1] for _ in range(3)]
+    made = [drawn(entropy)[1] for _ in range(3)]
     keys = [key for a in made for key in (a.c_pk, a.s_pk, a.b_commitment)]
     assert len(set(keys)) == 9
 
 
 def test_the_commitment_is_bound_to_session_and_member() -> None:
     def commitment(sid, me):
-        drawn = ak.client_advertise(SeededEntropy(b"x"), sid=sid, me=me)
-        return drawn[1].b_commitment
+        return drawn(SeededEntropy(b"x"), sid, me)[1].b_commitment
 
     seen = {commitment(s, u) for s in (P.sid, SessionId(blob(2))) for u in P.members}
     assert len(seen) == 10
@@ -96,12 +103,12 @@ def test_session_keys_show_no_secret() -> None:
 )
 def test_the_server_refuses_keys_that_are_none(column, rule, key) -> None:
     advert = replace(P.adverts[ME], **{column: key})
-    assert refused_rule(ak.server_accept, advert, []) == rule
+    assert refused_rule(server_accept, advert, []) == rule
 
 
 def test_3_2_5_the_server_refuses_the_advert_that_repeats_a_key() -> None:
     advert, known = P.adverts[ME], [P.adverts[silo(1)], P.adverts[silo(3)]]
-    ak.server_accept(advert, known)
+    server_accept(advert, known)
     for other in (
         replace(advert, c_pk=known[0].c_pk),
         replace(advert, c_pk=known[0].s_pk),
@@ -109,7 +116,7 @@ def test_3_2_5_the_server_refuses_the_advert_that_repeats_a_key() -> None:
         replace(advert, s_pk=known[1].s_pk),
         replace(advert, s_pk=advert.c_pk),
     ):
-        assert refused_rule(ak.server_accept, other, known) == "3.2-5"
+        assert refused_rule(server_accept, other, known) == "3.2-5"
 
 
 def test_l1_is_sorted_and_4_2_4_needs_q_of_them() -> None:
@@ -189,7 +196,24 @@ def test_3_2_5_refuses_two_equal_keys_over_both_columns() -> None:
 def test_4_2_5_refuses_a_commitment_to_a_coin_on_the_complete_graph() -> None:
     bent = with_keys(silo(4), coin_commitment=blob(9))
     assert refused_rule(accept, listed(*ALL[:3], bent, ALL[4])) == "4.2-5"
-    assert refused_rule(ak.server_accept, bent.keys, []) == "4.2-5"
+    assert refused_rule(server_accept, bent.keys, []) == "4.2-5"
+
+
+def test_a_coin_is_drawn_after_all_else_and_committed_to() -> None:
+    bare, plain = drawn(SeededEntropy(b"x"))
+    keys, advert = drawn(SeededEntropy(b"x"), tossed=True)
+    assert bare.coin is None
+    assert keys.coin is not None
+    committed = transcript.coin_commitment(P.sid, ME, keys.coin)
+    assert advert == replace(plain, coin_commitment=committed)
+    assert keys.coin.hex() not in repr(keys)
+
+
+def test_4_2_5_asks_for_a_commitment_where_there_are_coins() -> None:
+    _, advert = drawn(SeededEntropy(b"x"), tossed=True)
+    ak.server_accept(advert, [], tossed=True)
+    bare = replace(advert, coin_commitment=None)
+    assert refused_rule(ak.server_accept, bare, [], tossed=True) == "4.2-5"
 
 
 def test_adverts_are_compared_in_all_three_fields() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from secagg import errors
 from secagg.crypto import agree, transcript
 from secagg.crypto.prg import Tag
 from secagg.messages import InputList
@@ -20,7 +21,13 @@ ALL = list(P.input_list(P.members).entries)
 
 
 def accept(entries, *, me=ME, own_root=ALL[1].root, u2=P.members, **other):
-    fields = {"sid": P.sid, "h2": P.h2, "params": P.params, "roster": P.roster}
+    fields = {
+        "sid": P.sid,
+        "h2": P.h2,
+        "graph": P.graph,
+        "params": P.params,
+        "roster": P.roster,
+    }
     return masked_input.client_accept_input_list(
         InputList(entries=tuple(entries)),
         me=me,
@@ -80,9 +87,12 @@ def test_4_5_1_refuses_a_root_that_is_not_that_of_the_stored_chunks() -> None:
 
 def test_l3_is_sorted_and_4_5_5_needs_the_floor() -> None:
     inputs = {entry.peer: entry for entry in reversed(ALL)}
-    assert masked_input.server_input_list(inputs, P.params).entries == tuple(ALL)
+    assert masked_input.server_input_list(inputs, P.graph, P.params).entries == tuple(
+        ALL
+    )
     few = {u: inputs[u] for u in P.members[: P.params.floor - 1]}
-    assert refused_rule(masked_input.server_input_list, few, P.params) == "4.5-5"
+    refused = refused_rule(masked_input.server_input_list, few, P.graph, P.params)
+    assert refused == "4.5-5"
 
 
 # --- the client
@@ -137,3 +147,61 @@ def test_4_5_5_refuses_fewer_than_the_floor() -> None:
     floor = P.params.floor
     assert len(accept(ALL[:floor])) == floor
     assert refused_rule(accept, ALL[: floor - 1]) == "4.5-5"
+
+
+# --- the regular graph: 45 members, of whom 20 may be lost
+
+SPARSE = Parties(45, 0, losses=20)
+LEAST = SPARSE.params.degree.least
+LONELY = silo(7)
+CUT = SPARSE.graph.neighbours(LONELY)[: SPARSE.params.degree.k - LEAST + 1]
+THIN = tuple(u for u in SPARSE.members if u not in CUT)
+
+
+def sparse_accept(u3):
+    me = max(u3)
+    return accept(
+        SPARSE.input_list(u3).entries,
+        me=me,
+        own_root=SPARSE.root(me).root,
+        u2=SPARSE.members,
+        graph=SPARSE.graph,
+        sid=SPARSE.sid,
+        h2=SPARSE.h2,
+        params=SPARSE.params,
+        roster=SPARSE.roster,
+    )
+
+
+def test_on_the_regular_graph_it_masks_with_its_neighbours_alone() -> None:
+    assert len(SPARSE.masks(ME)) == 1 + SPARSE.params.degree.k
+
+
+def test_4_5_7_refuses_a_u3_in_which_a_member_has_fewer_than_l_neighbours() -> None:
+    assert len(THIN) >= SPARSE.params.floor
+    with pytest.raises(errors.RemoteProtocolError, match=LONELY) as caught:
+        sparse_accept(THIN)
+    assert caught.value.rule == "4.5-7"
+
+
+def test_4_5_7_allows_a_u3_in_which_everyone_has_l_neighbours() -> None:
+    assert sparse_accept(SPARSE.members) == SPARSE.members
+    fine = tuple(u for u in THIN if u != LONELY)
+    assert len(fine) == SPARSE.params.floor
+    assert sparse_accept(fine) == fine
+
+
+def test_4_5_7_the_aggregator_leaves_out_who_has_too_few_neighbours_left() -> None:
+    inputs = {u: SPARSE.root(u) for u in THIN}
+    kept = masked_input.server_input_list(inputs, SPARSE.graph, SPARSE.params)
+    assert tuple(e.peer for e in kept.entries) == tuple(u for u in THIN if u != LONELY)
+
+
+def test_4_5_5_counts_those_that_are_left_of_them() -> None:
+    gone = next(u for u in THIN if u not in SPARSE.near[LONELY])
+    inputs = {u: SPARSE.root(u) for u in THIN if u != gone}
+    assert len(inputs) == SPARSE.params.floor
+    refused = refused_rule(
+        masked_input.server_input_list, inputs, SPARSE.graph, SPARSE.params
+    )
+    assert refused == "4.5-5"

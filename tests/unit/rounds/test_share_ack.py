@@ -8,16 +8,18 @@ from secagg.messages import DealerList, ShareAck
 from secagg.names import PeerId
 from secagg.rounds import share_ack
 from tests.helpers import refused_rule
+from tests.parties import Parties
 from tests.samples import parameters
 
 U1 = tuple(PeerId(f"u{i:02}") for i in range(11))
 PARAMS = parameters(7, 2)
 SEVEN = PARAMS.members
+NEAR = dict.fromkeys(SEVEN, SEVEN)
 
 
 def accept(bitmap, dealers=U1, holder=U1[0]):
     return share_ack.server_accept(
-        ShareAck(bitmap=bitmap), holder=holder, u1=U1, dealers=set(dealers)
+        ShareAck(bitmap=bitmap), holder=holder, near=U1, dealers=set(dealers)
     )
 
 
@@ -79,7 +81,7 @@ def acks(zeros):
 
 
 def u2(given, dealers=SEVEN):
-    return share_ack.server_dealer_list(given, dealers, PARAMS).dealers
+    return share_ack.server_dealer_list(given, dealers, NEAR, PARAMS).dealers
 
 
 def test_without_complaints_u2_is_who_dealt() -> None:
@@ -106,19 +108,19 @@ def test_t_ones_are_needed_whatever_the_complaints(silent) -> None:
     if len(given) >= PARAMS.t:
         assert u2(given) == SEVEN
     else:
-        refused = refused_rule(share_ack.server_dealer_list, given, SEVEN, PARAMS)
+        refused = refused_rule(share_ack.server_dealer_list, given, SEVEN, NEAR, PARAMS)
         assert refused == "4.4-3"
 
 
 def test_zeros_are_only_of_those_that_acked() -> None:
     given = {v: ack for v, ack in acks({}).items() if v in SEVEN[2:]}
-    assert share_ack.complaints(SEVEN[0], given.values()) == 0
+    assert share_ack.tally(SEVEN[0], given, NEAR) == share_ack.Tally(5, 0)
 
 
 def test_4_4_3_needs_q_sound_dealers() -> None:
     liars = SEVEN[:3]
     given = acks(dict.fromkeys(SEVEN[4:], liars))
-    refused = refused_rule(share_ack.server_dealer_list, given, SEVEN, PARAMS)
+    refused = refused_rule(share_ack.server_dealer_list, given, SEVEN, NEAR, PARAMS)
     assert refused == "4.4-3"
 
 
@@ -156,3 +158,50 @@ def test_4_4_2_refuses_a_member_that_is_not_in_u1() -> None:
 def test_4_4_3_the_client_refuses_fewer_than_q_dealers() -> None:
     assert client_accept(*SEVEN[: PARAMS.q])
     assert refused_rule(client_accept, *SEVEN[: PARAMS.q - 1]) == "4.4-3"
+
+
+# --- the regular graph
+
+SPARSE = Parties(12, 1, losses=2)
+DEGREE = SPARSE.params.degree
+
+
+def sparse_u2(zeros, silent=()):
+    """U2 of the regular graph if these complain of a dealer, and these are silent."""
+    given = {
+        v: frozenset(u for u in SPARSE.near[v] if v not in zeros.get(u, ()))
+        for v in SPARSE.members
+        if v not in silent
+    }
+    made = share_ack.server_dealer_list(
+        given, SPARSE.members, SPARSE.near, SPARSE.params
+    )
+    return made.dealers
+
+
+def test_on_the_regular_graph_a_bitmap_is_over_the_closed_neighbourhood() -> None:
+    me = SPARSE.members[0]
+    bitmap = share_ack.client_ack(SPARSE.held[me].b, SPARSE.near[me]).bitmap
+    assert bitmap == bytes([2 ** (DEGREE.k + 1) - 1])
+    assert share_ack.acked(bitmap, SPARSE.near[me]) == set(SPARSE.near[me])
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_on_the_regular_graph_more_than_c_k_neighbours_exclude_a_dealer(count) -> None:
+    dealer = SPARSE.members[3]
+    liars = SPARSE.graph.neighbours(dealer)[:count]
+    assert (dealer in sparse_u2({dealer: liars})) == (count <= DEGREE.corrupt)
+
+
+def test_on_the_regular_graph_what_others_than_neighbours_say_does_not_count() -> None:
+    dealer = SPARSE.members[3]
+    far = [v for v in SPARSE.members if v not in SPARSE.near[dealer]]
+    assert sparse_u2({dealer: far}) == SPARSE.members
+
+
+@pytest.mark.parametrize("silent", range(4))
+def test_on_the_regular_graph_l_plus_1_ones_are_needed(silent) -> None:
+    dealer = SPARSE.members[3]
+    gone = SPARSE.graph.neighbours(dealer)[:silent]
+    left = DEGREE.k + 1 - silent
+    assert (dealer in sparse_u2({}, gone)) == (left > DEGREE.least)

@@ -21,7 +21,8 @@ P = Parties(5, 1)
 T = P.params.t
 DEALER, HOLDER = silo(2), silo(4)
 DEALT = {u: message for u, (message, _) in P.dealt.items()}
-OUT = dict(sk.server_deal_out(DEALT, P.members, P.params))
+OUT = dict(sk.server_deal_out(DEALT, P.near, P.params))
+SPARSE = Parties(12, 1, losses=2)
 
 
 def points(dealer, secret, holders):
@@ -41,6 +42,7 @@ def opened(entries, holder=HOLDER):
         DealtShares(entries=tuple(entries)),
         party=P.party(holder),
         book=P.book,
+        near=P.near[holder],
         own=P.dealt[holder][1],
     )
 
@@ -113,7 +115,7 @@ def test_held_shares_and_parties_show_no_secret() -> None:
 
 def test_4_3_1_refuses_another_number_of_entries_or_a_nil_out_of_place() -> None:
     message = DEALT[DEALER]
-    sk.server_accept(message, dealer=DEALER, u1=P.members)
+    sk.server_accept(message, dealer=DEALER, near=P.members)
     rows = message.entries
     bent = [
         rows[:-1],
@@ -125,7 +127,7 @@ def test_4_3_1_refuses_another_number_of_entries_or_a_nil_out_of_place() -> None
     ]
     for entries in bent:
         other = replace(message, entries=tuple(entries))
-        refused = refused_rule(sk.server_accept, other, dealer=DEALER, u1=P.members)
+        refused = refused_rule(sk.server_accept, other, dealer=DEALER, near=P.members)
         assert refused == "4.3-1"
 
 
@@ -145,7 +147,7 @@ def test_each_gets_what_the_others_dealt_to_it() -> None:
 
 def test_who_did_not_deal_is_not_dealt_out_but_gets_its_share() -> None:
     some = {u: DEALT[u] for u in P.members[1:]}
-    out = dict(sk.server_deal_out(some, P.members, P.params))
+    out = dict(sk.server_deal_out(some, P.near, P.params))
     assert set(out) == set(P.members)
     assert all(silo(1) != row.dealer for rows in out.values() for row in rows.entries)
     assert len(out[silo(1)].entries) == 4
@@ -153,7 +155,7 @@ def test_who_did_not_deal_is_not_dealt_out_but_gets_its_share() -> None:
 
 def test_4_3_7_needs_q_dealers() -> None:
     few = {u: DEALT[u] for u in P.members[: P.params.q - 1]}
-    assert refused_rule(sk.server_deal_out, few, P.members, P.params) == "4.3-7"
+    assert refused_rule(sk.server_deal_out, few, P.near, P.params) == "4.3-7"
 
 
 # --- the client
@@ -253,6 +255,57 @@ def test_what_a_client_holds_of_itself_is_its_own_share() -> None:
 
 def test_dealing_depends_on_its_entropy_alone() -> None:
     again, _ = sk.client_deal(
-        P.party(DEALER), P.book, SeededEntropy(b"deal" + DEALER.encode())
+        P.party(DEALER),
+        P.book,
+        P.members,
+        SeededEntropy(b"deal" + DEALER.encode()),
     )
     assert again == DEALT[DEALER]
+
+
+# --- the regular graph
+
+
+def test_on_the_regular_graph_shares_go_to_the_neighbours_alone() -> None:
+    for u, (message, _) in SPARSE.dealt.items():
+        near = SPARSE.near[u]
+        assert len(near) == SPARSE.params.degree.k + 1
+        assert [e.sealed is None for e in message.entries] == [v == u for v in near]
+        sk.server_accept(message, dealer=u, near=near)
+
+
+def test_on_the_regular_graph_everyone_holds_what_its_neighbours_dealt() -> None:
+    for v in SPARSE.members:
+        assert set(SPARSE.held[v].b) == set(SPARSE.near[v])
+
+
+def test_on_the_regular_graph_any_t_neighbours_rebuild_both_secrets() -> None:
+    assert SPARSE.params.t == 2
+    u = SPARSE.members[4]
+    near = SPARSE.graph.neighbours(u)
+    for kind, secret in (("b", SPARSE.keys[u].b_u), ("s", SPARSE.keys[u].s_scalar)):
+        for holders in (near[:2], near[-2:]):
+            shares = {v: getattr(SPARSE.held[v], kind)[u] for v in holders}
+            xs = {
+                SPARSE.params.x_of(v): int.from_bytes(shares[v], "little")
+                for v in shares
+            }
+            assert rebuilt(xs) == secret
+
+
+def test_4_3_2_refuses_a_dealer_that_is_no_neighbour() -> None:
+    me = SPARSE.members[0]
+    messages = {u: message for u, (message, _) in SPARSE.dealt.items()}
+    out = dict(sk.server_deal_out(messages, SPARSE.near, SPARSE.params))
+    rows = list(out[me].entries)
+    far = next(u for u in SPARSE.members if u not in SPARSE.near[me])
+    bent = sorted([*rows, replace(rows[0], dealer=far)], key=lambda row: row.dealer)
+    refused = refused_rule(
+        sk.client_open_shares,
+        DealtShares(entries=tuple(bent)),
+        party=SPARSE.party(me),
+        book=SPARSE.book,
+        near=SPARSE.near[me],
+        own=SPARSE.dealt[me][1],
+    )
+    assert refused == "4.3-2"

@@ -51,7 +51,7 @@ def test_a_member_gets_one_kind_of_share_by_u3_alone() -> None:
 
 def test_what_is_not_held_is_nil() -> None:
     held = HeldShares(b={silo(1): blob(1)}, s={GONE: blob(2)})
-    made = unmasking.client_release(held, u2=P.members, u3=U3)
+    made = unmasking.client_release(held, near=P.members, u3=U3)
     assert made.shares == (blob(1), None, None, None, blob(2))
 
 
@@ -118,9 +118,9 @@ def test_4_7_3_needs_t_shares_of_each_member() -> None:
 def test_4_7_3_counts_by_member_and_names_who_is_short() -> None:
     given = releases(P.members[:T])
     holed = Unmasking(shares=(None, *given[silo(1)].shares[1:]))
-    short = unmasking.missing_shares({**given, silo(1): holed}, P.dealings(U3))
-    assert short == {silo(1): T - 1}
-    with pytest.raises(errors.RemoteProtocolError, match="silo-001"):
+    found = unmasking.released_points({**given, silo(1): holed}, P.dealings(U3))
+    assert [len(found[v]) for v in P.members] == [T - 1, T, T, T, T]
+    with pytest.raises(errors.RemoteProtocolError, match=r"of \['silo-001'\]"):
         opened({**given, silo(1): holed})
 
 
@@ -216,3 +216,58 @@ def test_dealt_entries_without_their_seal_are_enough_to_judge() -> None:
     }
     found = opened(releases(), replace(dealings, dealt=bare))
     assert every_mask(found) == every_mask(opened(releases()))
+
+
+# --- the regular graph
+
+SPARSE = Parties(12, 1, losses=2)
+ALIVE = tuple(u for u in SPARSE.members if u not in {silo(3), silo(11)})
+
+
+def sparse_releases(holders=SPARSE.members, u3=ALIVE):
+    return {u: SPARSE.release(u, u3) for u in holders}
+
+
+def test_on_the_regular_graph_there_is_a_place_for_each_neighbour() -> None:
+    dealings = SPARSE.dealings(ALIVE)
+    for u, release in sparse_releases().items():
+        assert len(release.shares) == SPARSE.params.degree.k + 1
+        unmasking.server_accept(release, holder=u, dealings=dealings)
+        longer = Unmasking(shares=(*release.shares, None))
+        refused = refused_rule(
+            unmasking.server_accept, longer, holder=u, dealings=dealings
+        )
+        assert refused == "4.7-1"
+
+
+@pytest.mark.parametrize("u3", [SPARSE.members, ALIVE])
+def test_on_the_regular_graph_the_masks_left_are_the_neighbours_of_the_lost(u3) -> None:
+    p, m = prime(SPARSE.params.width), 5
+    engine = ReferenceEngine(SPARSE.params.width)
+    total = np.zeros(m, dtype=np.uint32)
+    for u in u3:
+        engine.accumulate(total, *split(SPARSE.masks(u)), 0, m)
+    effect = opened(sparse_releases(u3=u3), SPARSE.dealings(u3))
+    for lost in effect.lost:
+        partners = [u for u, _ in lost.partners]
+        assert partners == [u for u in SPARSE.graph.neighbours(lost.peer) if u in u3]
+    seeds, signs = every_mask(effect)
+    engine.accumulate(total, seeds, signs, 0, m)
+    assert not (total % p).any()
+
+
+def test_on_the_regular_graph_any_t_neighbours_of_each_are_enough() -> None:
+    """Here t = 2: whoever else stays silent, two of N[v] have v's shares."""
+    few = [u for u in SPARSE.members if u not in {silo(1), silo(2), silo(12)}]
+    found = opened(sparse_releases(few), SPARSE.dealings(ALIVE))
+    assert every_mask(found) == every_mask(
+        opened(sparse_releases(), SPARSE.dealings(ALIVE))
+    )
+
+
+def test_4_7_3_names_a_member_whose_neighbours_are_silent() -> None:
+    lonely = silo(5)
+    given = sparse_releases(u for u in SPARSE.members if u not in SPARSE.near[lonely])
+    with pytest.raises(errors.RemoteProtocolError, match=lonely) as caught:
+        opened(given, SPARSE.dealings(ALIVE))
+    assert caught.value.rule == "4.7-3"

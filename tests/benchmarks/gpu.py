@@ -1,8 +1,8 @@
 """The mask engine on a GPU, and the chunks that leave it.
 
 Keystream is counted as expanded and accumulated: 4 bytes for every seed and element.
-The accumulator and the update lie on the GPU; the CPU beside it is the numpy engine on
-one thread, with fewer elements, since seconds are linear in them.
+The accumulator and the update lie on the GPU; the CPU beside it is the fastest engine
+on one thread, with fewer elements, since seconds are linear in them.
 
 torch is loaded only when this group runs.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from secagg.crypto.prg import Tag
-from secagg.engine import MaskSeed, NumpyThreads
+from secagg.engine import MaskSeed, NumpyThreads, one_thread
 from secagg.names import InputVector, SessionId
 from secagg.scale import Scale
 from secagg.vector import Chunks, RootBuilder
@@ -117,7 +117,7 @@ def _engine_rows(sizes: Sizes, width: int) -> Iterator[Row]:
     machine = Triton(width)
     acc = torch.zeros(sizes.length, dtype=torch.int32, device=machine.device)
     beside = np.zeros(sizes.cpu_length, dtype=np.uint32)
-    alone = NumpyThreads(width, workers=1)
+    alone = one_thread(width)
 
     def masks() -> None:
         with machine.table(seeds, signs) as table:

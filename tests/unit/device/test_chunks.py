@@ -147,7 +147,7 @@ def test_only_masked_packed_chunks_and_two_numbers_leave(monkeypatch):
     put = Outbox.put
 
     def put_noted(box, slot, chunks):
-        packed.append(chunks.numpy().tobytes())
+        packed.append(chunks.cpu().numpy().tobytes())
         put(box, slot, chunks)
 
     monkeypatch.setattr(Outbox, "put", put_noted)

@@ -1,5 +1,6 @@
 """Release: check, noise, dequantize."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from secagg import errors, extras, pipeline, privacy
 from secagg.crypto import transcript
+from secagg.field import centre
 from secagg.messages import Extra, NoiseTerms
 from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
@@ -19,6 +21,7 @@ from secagg.privacy.ledger import (
     BudgetSpentError,
     MemoryLedgerStore,
 )
+from secagg.quantize import QuantizedUpdate
 from secagg.scale import Scale
 
 TASK = "heart"
@@ -339,3 +342,94 @@ def test_noise_in_place_is_the_same_noise_in_the_sum_itself():
     out = release(view, params, in_place=True)
     assert np.array_equal(out.vector, copied.vector)
     assert np.shares_memory(out.vector, view.vector)
+
+
+# --- ranges and rotation
+
+
+RANGES = ((600, 1.0), (200, 0.25), (201, 0.5))
+
+
+def scaled(length=1001, *, ranges=None, seed=None, dp=None):
+    """Parameters of several ranges, or of a rotation."""
+    scale = Scale(bits=8, clip=1.0, ranges=ranges or ((length, 0.25),), seed=seed)
+    return dataclasses.replace(parameters(dp=dp), scale=scale)
+
+
+@pytest.mark.parametrize("adjacency", ["zero-out", "replace-one"])
+@pytest.mark.parametrize(
+    ("terms", "bound"),
+    # 127 / 0.25 times the clip, and the root of the places.
+    [
+        ({"ranges": RANGES}, 508 + math.isqrt(1001 - 1) + 1),
+        ({"seed": SEED}, 508 + 32),
+        ({"seed": SEED, "length": 4097}, 508 + math.isqrt(8192 - 1) + 1),
+    ],
+)
+def test_10_2_the_noise_is_for_the_narrowest_range_and_whole_blocks(
+    terms, bound, adjacency
+):
+    params = scaled(dp=dataclasses.replace(NOISE, adjacency=adjacency), **terms)
+    event, sigma_squared = pipeline.noise_terms(params)
+    factor = 4 if adjacency == "replace-one" else 1
+    assert params.scale.delta_int == bound
+    assert event.sensitivity_squared == factor * bound**2
+    assert sigma_squared == 4 * factor * bound**2
+
+
+@pytest.mark.parametrize("terms", [{"ranges": RANGES}, {"seed": SEED}])
+def test_two_updates_never_differ_by_more_than_the_sensitivity(terms):
+    params = scaled(dp=NOISE, **terms)
+    end = params.coordinates
+    draw = np.random.default_rng(3)
+    p = params.p
+    for _ in range(20):
+        # Large where the range is narrow: the most that s C allows.
+        update = draw.standard_normal(1001) * np.repeat(
+            [0.01, 1.0, 0.1], [600, 200, 201]
+        )
+        key = draw.bytes(32)
+        made = QuantizedUpdate(update, params.scale, rounding_key=key)
+        x = centre(made.chunk(0, end, p), p)
+        assert int((x**2).sum()) <= params.scale.delta_int**2
+
+
+@pytest.mark.parametrize(
+    ("terms", "steps"),
+    [
+        ({"ranges": RANGES}, np.repeat([127, 508, 254], [600, 200, 201])),
+        ({"seed": SEED}, np.full(1001, 508)),
+    ],
+)
+def test_the_noise_of_a_mean_is_sigma_over_the_scale_of_each_coordinate(terms, steps):
+    params = scaled(dp=NOISE, **terms)
+    _, sigma_squared = pipeline.noise_terms(params)
+    view = opened(params, [0] * params.coordinates)
+    out = release(view, params, ledger_of(epsilon=1e9))
+    assert len(out.vector) == params.coordinates
+    assert len(out.mean) == 1001
+    ratio = out.mean * steps * view.u3_count / math.sqrt(sigma_squared)
+    # A mean square of 1001 unit gaussians: 1 within 4 deviations of 0.045.
+    assert (ratio**2).mean() == pytest.approx(1, abs=0.18)
+
+
+def test_10_1_a_place_beyond_its_bound_is_refused_in_a_rotated_sum():
+    params = scaled(seed=SEED)
+    vector = [0] * params.coordinates
+    vector[1020] = 4 * 127 + 1
+    with pytest.raises(pipeline.SumRefusedError, match="exact-bounds"):
+        release(opened(params, vector, saturated=0), params)
+    vector[1020] = 4 * 127
+    assert release(opened(params, vector, saturated=0), params).verdicts[0].passed
+
+
+def test_the_cosine_is_of_means_and_not_of_places():
+    # The same mean under two seeds: other integers, the same direction.
+    mean = np.sin(np.arange(1001))
+    params = scaled(seed=SEED)
+    rotation = params.scale.rotation
+    assert rotation is not None
+    there = rotation.forward(mean, 1.0, 0, rotation.blocks).astype(np.int64)
+    view = opened(params, there, previous=Mean(mean), saturated=0)
+    said = release(view, params).verdicts[1].detail
+    assert float(said.removeprefix("cosine ")) > 0.99

@@ -107,6 +107,27 @@ def test_rounding_is_unbiased():
         assert abs(error) < 4 * deviation
 
 
+def test_the_roundings_up_are_as_many_as_the_fraction_says_by_chi_square():
+    size, fractions = 1 << 14, np.arange(1, 32) / 32
+    scale = Scale.even(bits=8, clip=1e6, coordinate_range=127.0, length=size)
+    square = 0.0
+    for seed, part in enumerate(fractions):
+        x = integers(np.full(size, 5 + part), scale, key=bytes([seed]) * 32)
+        assert set(x.tolist()) == {5, 6}
+        due = size * part
+        square += (float((x == 6).sum()) - due) ** 2 / (due * (1 - part))
+    # Chi-square of 31 degrees: within 12 and 62 but for one seed in a thousand.
+    assert 12 < square < 62
+
+
+def test_the_roundings_of_neighbours_are_independent():
+    size = 1 << 16
+    scale = Scale.even(bits=8, clip=1e6, coordinate_range=127.0, length=size)
+    up = integers(np.full(size, 0.5), scale) - 0.5
+    for distance in (1, 2, 16, 17, 4096):
+        assert abs((up[distance:] * up[:-distance]).sum()) < 4 * math.sqrt(size) / 4
+
+
 def test_integers_of_the_grid_stay_as_they_are():
     update = np.arange(-127, 128) / 127.0
     scale = Scale.even(bits=8, clip=100.0, coordinate_range=1.0, length=255)

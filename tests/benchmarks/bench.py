@@ -32,6 +32,7 @@ from tests.benchmarks import (
     large,
     sizes,
     table,
+    thousand,
     unmasking,
     upload,
 )
@@ -68,6 +69,7 @@ GROUPS: Final[Mapping[str, Group]] = MappingProxyType(
         "sizes": Group(sizes.run, sizes.Sizes(), sizes.TOY),
         "growth": Group(growth.run, growth.Sizes(), growth.TOY),
         "upload": Group(upload.run, upload.Sizes(), upload.TOY),
+        "thousand": Group(thousand.run, thousand.Sizes(), thousand.TOY),
         "large": Group(large.run, large.Sizes(), large.TOY, large.missing),
         "bonawitz": Group(bonawitz.run, bonawitz.Sizes(), bonawitz.TOY),
         "unmasking": Group(unmasking.run, unmasking.Sizes(), unmasking.TOY),

@@ -31,7 +31,7 @@ from secagg.consortium import NO_MODEL, Consortium, open_session
 from secagg.contribution import Contribution, contribution
 from secagg.crypto import agree
 from secagg.engine import MaskEngine, NumpyThreads
-from secagg.names import PeerId, Round, SessionId, VectorSum
+from secagg.names import Mean, PeerId, Round, SessionId, VectorSum
 from secagg.server import Server
 from secagg.simulation.meter import CostMeter, SharedWork
 from secagg.simulation.session import OPEN_POLICY, plain_sum
@@ -156,6 +156,7 @@ class Recording:
         seen: what each party was told.
         stored: the packed chunks by silo.
         opened: the opened sum, equal to the plain one.
+        mean: what was released of it.
         bytes_up, bytes_down: of one surviving silo, the median.
     """
 
@@ -164,12 +165,15 @@ class Recording:
     seen: Mapping[PeerId, Sequence[Event]] = field(repr=False)
     stored: Mapping[PeerId, list[bytes]] = field(repr=False)
     opened: VectorSum = field(repr=False)
+    mean: Mean = field(repr=False)
     bytes_up: float
     bytes_down: float
 
     def client_seconds(self) -> float:
         """Play one hospital, the first, again; return the seconds it worked."""
         people, peer = self.plan.consortium(), self.server.sets["u3"][0]
+        # Made now, where it is made at all: it is there before a session begins.
+        self.plan.update(0)
         meter = CostMeter()
         task, terms = self.plan.task, self.server.manifest
         client = people.client(peer, OPEN_POLICY, {task.task_id: TaskMemory()})
@@ -256,8 +260,10 @@ def record(plan: Plan, losses: Sequence[int] = (0,)) -> dict[int, Recording]:
 
 def _ended(plan: Plan, cohort: _Recorder) -> Recording:
     ended, opened = cohort.outcome(cohort.aggregator), cohort.opened
+    released = cohort.released
     assert isinstance(ended, events.Completed)
     assert opened is not None
+    assert released is not None
     u3 = cohort.server.sets["u3"]
     assert np.array_equal(opened, plain_sum(cohort, u3))
     meter = cohort.meter
@@ -268,6 +274,7 @@ def _ended(plan: Plan, cohort: _Recorder) -> Recording:
         seen=cohort.seen,
         stored=cohort._stored,
         opened=opened,
+        mean=released.mean,
         bytes_up=_median(meter.up, u3),
         bytes_down=_median(meter.down, u3),
     )

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from secagg.quantize import dequantize
 from tests.benchmarks.others.remote import Worker
 from tests.benchmarks.others.vectors import PeakMemory, error, vector
 from tests.benchmarks.rows import Figure
@@ -109,9 +108,7 @@ class Ours:
 
 
 def _error(recording: Recording) -> float:
-    params, count = recording.server.params, len(recording.server.sets["u3"])
-    mean = dequantize(recording.opened[: params.coordinates], params.scale, count)
-    return error(mean, range(count))
+    return error(recording.mean, range(len(recording.server.sets["u3"])))
 
 
 class Plain:

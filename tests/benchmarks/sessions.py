@@ -30,7 +30,7 @@ from secagg.cohort import Cohort
 from secagg.consortium import NO_MODEL, Consortium, open_session
 from secagg.contribution import Contribution, contribution
 from secagg.crypto import agree
-from secagg.engine import MaskEngine, NumpyThreads
+from secagg.engine import AUTO, MaskEngine, engine, one_thread
 from secagg.names import Mean, PeerId, Round, SessionId, VectorSum
 from secagg.server import Server
 from secagg.simulation.meter import CostMeter, SharedWork
@@ -58,13 +58,14 @@ class Plan:
         silos: n.
         task: its terms.
         update: what each silo brings.
-        workers: threads of the engine; None for one a core.
+        one_thread: whether the engine, the fastest there is, has one thread, and not
+            one a core.
     """
 
     silos: int
     task: Task
     update: Update
-    workers: int | None = None
+    one_thread: bool = False
 
     def consortium(self) -> Consortium:
         """Return the same people, with their entropy from its beginning."""
@@ -77,7 +78,7 @@ class Plan:
 
     def engine(self, width: int) -> MaskEngine:
         """Return the engine."""
-        return NumpyThreads(width, workers=self.workers)
+        return one_thread(width) if self.one_thread else engine(AUTO, width)
 
     def contribution(
         self, people: Consortium, server: Server, peer: PeerId, sid: SessionId

@@ -1,7 +1,8 @@
 """What must never happen, whatever the aggregator and the other members do.
 
 I1 to I8, read off the logs of honest clients. Signatures and commitments are checked
-here with nothing of secagg: hashes from hashlib, keys through `cryptography`.
+here with nothing of secagg: hashes from hashlib, keys through `cryptography`, the
+neighbours from the spec's model.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import msgpack
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from protocol_spec.model import graph
 from secagg import errors, events, messages
 from secagg.messages import Envelope, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.roster import Roster
 from tests.recording import RecordedClient, body_of
 
-LISTS = ("KeyList", "DealtShares", "DealerList", "InputList", "Certificate")
+LISTS = ("KeyList", "CoinList", "DealtShares", "DealerList", "InputList", "Certificate")
 """What a client bases its own moves on."""
 
 Entry = messages.SignedKeys | messages.SignedRoot | messages.SignedVote
@@ -48,6 +50,7 @@ class Session:
     sid: SessionId
     manifest: Manifest
     keys: tuple[messages.SignedKeys, ...] = ()
+    coins: tuple[bytes, ...] = ()
     dealt: dict[PeerId, tuple[bytes, bytes]] = field(default_factory=dict)
     own: tuple[bytes, bytes] = (b"", b"")
     u2: tuple[PeerId, ...] = ()
@@ -80,7 +83,33 @@ class Session:
 
     @property
     def floor(self) -> int:
-        return max(self.quorum, 3, self.manifest.corruption_bound + 2)
+        least = max(self.quorum, 3, self.manifest.corruption_bound + 2)
+        losses = self.manifest.losses
+        return least if losses is None else max(least, len(self.members) - losses)
+
+    @property
+    def degree(self) -> graph.Degree:
+        """K, c_k, t and L; on the complete graph nobody counts neighbours."""
+        n, c = len(self.members), self.manifest.corruption_bound
+        if self.manifest.losses is None:
+            return graph.Degree(n - 1, c, self.quorum, 0)
+        degree = graph.degree_of(n, c, self.manifest.losses)
+        assert degree is not None, "joined a session on a graph that there is not"
+        return degree
+
+    def near(self, u: PeerId) -> tuple[PeerId, ...]:
+        """N[u], sorted."""
+        members, degree = self.members, self.degree
+        if degree.k == len(members) - 1:
+            return members
+        seed = digest("secagg/1/graph", self.h1, *self.coins)
+        index = members.index(u)
+        others = graph.neighbours(len(members), degree.k, seed)[index]
+        return tuple(members[i] for i in sorted((*others, index)))
+
+    def within(self, u: PeerId, some: Sequence[PeerId]) -> list[PeerId]:
+        """Those of N[u] among some members, sorted."""
+        return [v for v in self.near(u) if v in some]
 
     def hear(self, envelope: Envelope) -> None:
         """Note a list, whether or not it will be accepted."""
@@ -88,6 +117,8 @@ class Session:
             case messages.KeyList(entries=entries) if not self.keys:
                 self.keys = entries
                 self.h1 = digest("secagg/1/h1", self.sid, envelope.body)
+            case messages.CoinList(coins=coins) if not self.coins:
+                self.coins = coins
             case messages.DealtShares(entries=entries) if not self.dealt:
                 self.dealt = {e.dealer: (e.com_b, e.com_s) for e in entries}
             case messages.DealerList(dealers=dealers) if not self.u2:
@@ -213,7 +244,9 @@ class Witness:
         match body_of(envelope):
             case messages.ShareKeys(entries=entries):
                 self._check_keys(session)
-                own = entries[session.u1.index(self._client.id)]
+                me = self._client.id
+                self._check_coins(session)
+                own = entries[session.within(me, session.u1).index(me)]
                 session.own = (own.com_b, own.com_s)
             case messages.Consistency(h3=h3):
                 self._check_inputs(session)
@@ -233,10 +266,21 @@ class Witness:
             signed = self._signed(session, entry, "AdvertiseKeys", fields, sid)
             assert signed, f"dealt to keys that {entry.peer} did not sign"
 
+    def _check_coins(self, session: Session) -> None:
+        """Shares are dealt on the graph that the coins of all of U1 draw."""
+        if session.manifest.losses is None:
+            return
+        for entry, coin in zip(session.keys, session.coins, strict=True):
+            opened = digest("secagg/1/coin", session.sid, entry.peer.encode(), coin)
+            assert opened == entry.keys.coin_commitment, "a graph of other coins"
+
     def _check_inputs(self, session: Session) -> None:
         """A vote is only for a U3 above the floor whose members signed their roots."""
         assert len(set(session.u3)) >= session.floor, "voted for a U3 below the floor"
         assert set(session.u3) <= set(session.u2) <= set(session.u1)
+        for u in session.u3:
+            others = len(session.within(u, session.u3)) - 1
+            assert others >= session.degree.least, "voted for a U3 of lonely members"
         for entry in session.inputs:
             fields = [entry.root]
             signed = self._signed(session, entry, "MaskedInput", fields, session.h2)
@@ -247,7 +291,8 @@ class Witness:
     ) -> None:
         assert len(session.votes) == 1, "4.6-5: voted more than once, or not at all"
         assert session.votes <= session.certified, "4.7-5, I2: no certificate on its h3"
-        for dealer, share in zip(session.u2, shares, strict=True):
+        dealers = session.within(self._client.id, session.u2)
+        for dealer, share in zip(dealers, shares, strict=True):
             if share is None:
                 continue
             kind = self._kind(session, dealer, share)
@@ -292,9 +337,10 @@ def check_all(clients: Iterable[RecordedClient], roster: Roster, c: int) -> Open
         for key, holders in witness.opened.items():
             opened[key] |= holders
     _check_one_certified(seen)
-    for sid, dealer, quorum in _secrets(seen):
-        counts = [len(opened[sid, dealer, kind]) + c for kind in "bs"]
-        assert min(counts) < quorum, f"both secrets of {dealer} can be rebuilt"
+    for sid, dealer, degree in _secrets(seen):
+        held = min(c, degree.corrupt)
+        counts = [len(opened[sid, dealer, kind]) + held for kind in "bs"]
+        assert min(counts) < degree.t, f"both secrets of {dealer} can be rebuilt"
     return opened
 
 
@@ -306,8 +352,10 @@ def _check_one_certified(seen: Iterable[Witness]) -> None:
     assert all(len(h3s) <= 1 for h3s in certified.values()), "two certified h3"
 
 
-def _secrets(seen: Iterable[Witness]) -> Iterator[tuple[SessionId, PeerId, int]]:
+def _secrets(
+    seen: Iterable[Witness],
+) -> Iterator[tuple[SessionId, PeerId, graph.Degree]]:
     for witness in seen:
         for sid, session in witness.sessions.items():
             for member in session.manifest.members:
-                yield sid, member.peer, session.quorum
+                yield sid, member.peer, session.degree

@@ -205,6 +205,11 @@ def blob_frame(hash: bytes, offset: int, part: bytes | memoryview) -> bytes:
     return _BLOB_HEAD.pack(_BLOB, hash, offset) + part
 
 
+def is_chunk(data: bytes) -> bool:
+    """Return whether a frame is of the kind that carries a chunk."""
+    return data[:1] == _CHUNK
+
+
 def parse_frame(data: bytes, max_size: int = MAX_FRAME) -> Frame:
     """Return what a frame holds.
 

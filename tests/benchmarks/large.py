@@ -102,7 +102,7 @@ def one_round(plan: Plan) -> Found:
         server = start(arguments(plan, "aggregator"))
         port = heard(server)["port"]
         silos = {u: start(arguments(plan, u, port)) for u in plan.peers}
-        hospitals = {u: heard(silo) for u, silo in silos.items()}
+        hospitals = {u: heard(silos[u]) for u in plan.survivors}
         return Found(plan, heard(server), hospitals)
 
 
@@ -164,7 +164,7 @@ def main() -> None:
         Path(asked.folder).mkdir(parents=True, exist_ok=True)
     sizes = Sizes(asked.silos, tuple(asked.length), asked.lost, asked.folder)
     for row in run(sizes):
-        sys.stdout.write(f"{row.value:7.3f}  {row.goal}  {row.name}: {row.detail}\n")
+        sys.stdout.write(f"{row.value:7.3f}  {row.name}: {row.detail}\n")
         sys.stdout.flush()
 
 

@@ -272,6 +272,8 @@ async def take_part(plan: Plan, peer: PeerId, port: int) -> dict[str, Any]:
             await leaving.wait()
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            # Its farewell is on its way behind a chunk: stay until all is over.
+            await asyncio.to_thread(sys.stdin.read)
         else:
             await work
         return {

@@ -11,11 +11,16 @@ from typing import Any
 
 @contextlib.contextmanager
 def running() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
-    """Yield what starts a process; all of them are gone at the end."""
+    """Yield what starts a process; all of them are gone at the end.
+
+    What is to stay until the end reads its standard input, which is left open.
+    """
     started: list[subprocess.Popen[str]] = []
 
     def start(command: list[str]) -> subprocess.Popen[str]:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         started.append(process)
         return process
 

@@ -55,6 +55,12 @@ class Tapped:
     async def recv(self) -> bytes:
         return await self.inner.recv()
 
+    def pause(self) -> None:
+        self.inner.pause()
+
+    def resume(self) -> None:
+        self.inner.resume()
+
     async def close(self, reason: str = "") -> None:
         await self.inner.close(reason)
 

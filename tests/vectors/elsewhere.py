@@ -183,6 +183,12 @@ class OneFrame:
     async def send(self, data: bytes) -> None:
         del data
 
+    def pause(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
     async def close(self, reason: str = "") -> None:
         del reason
 

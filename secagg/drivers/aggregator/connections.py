@@ -7,6 +7,7 @@ in a phase, with room for repeats after a reconnect, and not a byte more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from secagg import codec, errors, packing
@@ -14,11 +15,14 @@ from secagg.drivers.clock import Clock
 from secagg.drivers.outcome import Traffic
 from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.field import MAX_WIDTH
-from secagg.messages import HEADERS, Envelope
+from secagg.messages import HEADERS, DealerList, Envelope
 from secagg.names import PeerId
 
 FLUSH_SECONDS: Final = 5.0
 """How long a goodbye may take."""
+
+_BEFORE_CHUNKS: Final = DealerList.__name__
+"""What a client answers with its chunks (spec 4.5)."""
 
 _REPEATS: Final = 8
 _LOBBY_BYTES: Final = 64 << 10
@@ -34,6 +38,7 @@ class Connections:
     def __init__(self) -> None:
         """Begin with nobody."""
         self._by_peer: dict[PeerId, Connection] = {}
+        self._expect: dict[PeerId, Callable[[], None]] = {}
         self._past: dict[PeerId, Traffic] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -46,10 +51,18 @@ class Connections:
         """Return the connection of a peer."""
         return self._by_peer.get(peer)
 
-    def admit(self, connection: Connection) -> None:
-        """Take in a connection that was just proved; the older one is closed."""
+    def admit(
+        self, connection: Connection, expect_chunks: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take in a connection that was just proved; the older one is closed.
+
+        Args:
+            connection: the new one.
+            expect_chunks: is called when what is posted lets its upload begin.
+        """
         older = self._by_peer.get(connection.peer)
         self._by_peer[connection.peer] = connection
+        self._expect[connection.peer] = expect_chunks
         if older is not None:
             task = asyncio.create_task(older.close(REPLACED))
             self._closing.add(task)
@@ -59,14 +72,17 @@ class Connections:
         """Forget a connection that ended, and keep what it carried."""
         peer = connection.peer
         if self._by_peer.get(peer) is connection:
-            del self._by_peer[peer]
+            del self._by_peer[peer], self._expect[peer]
         self._past[peer] = _added(self._past.get(peer, Traffic()), connection)
 
     def post(self, peer: PeerId, envelope: Envelope) -> None:
         """Queue a message to `peer`; if it is away it will ask when it is back."""
         connection = self._by_peer.get(peer)
-        if connection is not None:
-            connection.post(envelope)
+        if connection is None:
+            return
+        if envelope.type == _BEFORE_CHUNKS:
+            self._expect[peer]()
+        connection.post(envelope)
 
     def traffic(self) -> dict[PeerId, Traffic]:
         """Return the bytes of every peer so far."""

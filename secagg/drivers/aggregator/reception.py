@@ -17,6 +17,7 @@ from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.connections import Connections, Quota, Quotas
+from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.library import Library
 from secagg.drivers.aggregator.rounds import Round
@@ -101,26 +102,26 @@ class Reception:
         self._members = len(door.roster.members)
         self._max_frame = max_frame
         self._quotas = Quotas(self._members, door.clock)
+        self._inlet = Inlet()
 
     async def accept(self, transport: Transport) -> None:
         """Serve one connection until it ends."""
+        gated = Gated(transport, self._inlet)
         try:
-            connection, hello = await lobby.admit(
-                transport, self._door, self._next_chunk
-            )
+            connection, hello = await lobby.admit(gated, self._door, self._next_chunk)
         except errors.RemoteProtocolError as error:
             await self._refuse(transport, error)
             return
         except ConnectionLost:
             await transport.close()
             return
-        self._connections.admit(connection)
+        self._connections.admit(connection, gated.expect_chunks)
         self._observer(progress.Connected(peer=connection.peer))
         try:
             await self._serve(connection, hello)
         finally:
             self._connections.leave(connection)
-            await transport.close()
+            await gated.close()
 
     def announce(self, ready: Collection[PeerId] = ()) -> None:
         """Tell everybody who is connected of the open round, but for who is ready."""

@@ -70,6 +70,12 @@ class MemoryTransport:
         """Return the next frame."""
         return await self._inward.get()
 
+    def pause(self) -> None:
+        """Do nothing: nothing is ever read ahead."""
+
+    def resume(self) -> None:
+        """Do nothing: nothing is ever read ahead."""
+
     async def close(self, reason: str = "") -> None:
         """End both directions; what was sent may still be read."""
         await self._outward.end(printable(reason), lose=False)

@@ -48,6 +48,14 @@ class Transport(Protocol):
         """
         ...
 
+    def pause(self) -> None:
+        """Read nothing ahead of `recv`, until `resume`: it stays with the peer."""
+        ...
+
+    def resume(self) -> None:
+        """Read ahead of `recv` again."""
+        ...
+
     async def close(self, reason: str = "") -> None:
         """End the connection and tell the other side why; closing twice is no error."""
         ...

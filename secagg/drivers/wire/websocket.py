@@ -85,6 +85,14 @@ class WebSocketTransport:
             raise ConnectionLost
         return frame
 
+    def pause(self) -> None:
+        """Leave the socket alone until `resume`; what was read ahead stays."""
+        self._socket.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read the socket again."""
+        self._socket.transport.resume_reading()
+
     async def close(self, reason: str = "") -> None:
         """Close with `reason`; a peer that does not answer is given two seconds."""
         await self._socket.close(reason=printable(reason))

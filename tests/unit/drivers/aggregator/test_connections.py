@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.field import MAX_WIDTH
+from secagg.messages import Envelope
 from secagg.names import PeerId, SessionId
 from tests.drivers.fake_clock import FakeClock
 
@@ -152,3 +154,22 @@ def test_a_frame_holds_the_largest_message_and_the_widest_chunk() -> None:
         widest = packing.packed_size(1 << log2, MAX_WIDTH)
         chunk = vector.chunk_frame(SessionId(bytes(32)), 0, bytes(widest))
         assert len(chunk) <= largest_frame(4, log2) < len(chunk) + 100
+
+
+async def test_chunks_are_expected_once_the_dealers_are_posted() -> None:
+    everyone, expected = Connections(), list[str]()
+    connection, _ = linked(A)
+    everyone.admit(connection, lambda: expected.append("chunks"))
+    plain = Envelope(
+        sid=SessionId(bytes(32)),
+        type="KeyList",
+        sender=B,
+        receiver=A,
+        body=b"",
+        signature=bytes(64),
+    )
+    everyone.post(A, plain)
+    assert expected == []
+    everyone.post(A, replace(plain, type="DealerList"))
+    everyone.post(B, replace(plain, type="DealerList"))
+    assert expected == ["chunks"]

@@ -215,3 +215,15 @@ async def test_an_address_that_is_no_proxy_is_refused_for_good(proxy) -> None:
     _, ours = own_tls()
     with pytest.raises(errors.ConnectionRefused, match="of the proxy"):
         await websocket.dial("wss://192.0.2.1:8443", ours, proxy=proxy)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_paused_socket_is_left_alone_until_it_is_read_again(secure) -> None:
+    contexts = own_tls() if secure else (None, None)
+    async with linked(*contexts) as (near, far):
+        far.pause()
+        assert not far._socket.transport.is_reading()
+        await near.send(b"waits")
+        far.resume()
+        assert far._socket.transport.is_reading()
+        assert await far.recv() == b"waits"

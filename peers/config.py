@@ -31,6 +31,7 @@ from peers.config_types import (
     listed,
 )
 from peers.toml_file import read_config
+from secagg.params import SMALLEST_SPARSE
 
 PHASES: Final = (
     "advertise_keys",
@@ -179,6 +180,16 @@ class TaskTerms(Section):
     corruption_bound: int = Field(
         default=1, ge=0, description="c, members that may collude"
     )
+    graph: Literal["auto", "complete", "regular"] = Field(
+        default="auto",
+        description="who masks with whom: all with all, or few neighbours each; auto"
+        " takes the regular graph from 151 members on",
+    )
+    losses: int | None = Field(
+        default=None,
+        ge=0,
+        description="members that a regular graph may lose; a tenth of them",
+    )
     min_members: int = Field(
         default=4, ge=3, description="the fewest members of a session"
     )
@@ -297,6 +308,7 @@ class PolicyTerms(Section):
     min_members: int = Field(default=4, ge=3)
     corruption_bound: int = Field(default=1, ge=0)
     min_inputs: int = Field(default=3, ge=3)
+    smallest_sparse: int = Field(default=SMALLEST_SPARSE, ge=3)
     max_clip: float | None = Field(default=None, gt=0)
     min_bits: int = Field(default=8, ge=8, le=24)
     min_range: float | None = Field(default=None, gt=0)

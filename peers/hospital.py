@@ -256,6 +256,7 @@ def policy_of(terms: PolicyTerms, tasks: tuple[str, ...] | None) -> Policy:
         min_members=terms.min_members,
         corruption_bound=terms.corruption_bound,
         min_inputs=terms.min_inputs,
+        smallest_sparse=terms.smallest_sparse,
         max_clip=terms.max_clip,
         min_bits=terms.min_bits,
         min_range=terms.min_range,

@@ -61,6 +61,8 @@ def task_of(config: AggregatorConfig, layout: Layout) -> Task:
         chunk_log2=terms.chunk_log2,
         dp=noise,
         durations=terms.durations.milliseconds,
+        graph=terms.graph,
+        losses=terms.losses,
     )
     _check_extras(task, noise, terms.min_members)
     return task

@@ -87,6 +87,12 @@ class Server:
         return self._state.sets(self.params.members)
 
     @property
+    def left_out(self) -> frozenset[PeerId]:
+        """Members whose vector came, and which had too few neighbours left for U3."""
+        closed = frozenset(self._state.roots) if self._state.u3 else frozenset[PeerId]()
+        return closed - frozenset(self._state.u3) - frozenset(self._state.dropped)
+
+    @property
     def dropped(self) -> dict[PeerId, str]:
         """Members that broke a rule, and which."""
         return dict(self._state.dropped)

@@ -33,6 +33,13 @@ def simulate(
     corruption_bound: Annotated[
         int | None, typer.Option("-c", "--corruption-bound", help="c; 1 by default.")
     ] = None,
+    graph: Annotated[
+        str, typer.Option(help="complete, regular, or auto: regular above 150 silos.")
+    ] = "auto",
+    losses: Annotated[
+        int | None,
+        typer.Option(help="Silos that a regular graph may lose; a tenth by default."),
+    ] = None,
     scenario: Annotated[
         Path | None, typer.Option(help="A TOML file that scripts several rounds.")
     ] = None,
@@ -52,6 +59,8 @@ def simulate(
         seed=seed,
         bits=bits,
         corruption_bound=corruption_bound,
+        graph=graph,
+        losses=losses,
     )
     if as_csv is not None:
         append_row(as_csv, report)
@@ -115,6 +124,7 @@ def table(report: Report) -> Table:
     sizes = (report.u1, report.u2, report.u3, report.u4, report.u5)
     rows = {
         "silos, parameters": f"{report.silos:,}, {report.params:,}",
+        "graph": f"{report.graph}, {report.neighbours:,} neighbours each",
         "silent": lost or "nobody",
         "survivors": ", ".join(f"|U{i}| {n}" for i, n in enumerate(sizes, start=1)),
         "outcome": _outcome(report),

@@ -17,6 +17,7 @@ from secagg.released import ReleasedVector
 from secagg.scale import ErrorBound
 
 SILENT = "silent until the deadline"
+LEFT_OUT = "too few of its neighbours were left (rule 4.5-7)"
 
 _LOST_IN = {
     "u1": "advertise_keys",

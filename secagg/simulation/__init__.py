@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import errors
-from secagg.simulation.measure import Report, measure
+from secagg.simulation.measure import Report, borne, measure
 from secagg.simulation.scenario import Scenario, play
 from secagg.simulation.session import Inputs, Simulated, Simulator, silent_from
 from secagg.task import Task
@@ -36,6 +36,8 @@ def simulate(
     bits: int = 16,
     unmasking: Executor | None = None,
     rotation: bool = False,
+    graph: str = "auto",
+    losses: int | None = None,
 ) -> Simulated:
     """Aggregate `updates` in this process, with losses, and return what came out.
 
@@ -51,6 +53,8 @@ def simulate(
         bits: b in 8..24.
         unmasking: an executor on which the masks of the lost are expanded.
         rotation: whether updates are rotated, so that fewer bits give the same error.
+        graph: ``complete``, ``regular``, or ``auto``: regular above 150 silos.
+        losses: silos that a regular graph may lose; None for a tenth, or all in `drop`.
 
     Returns:
         The session's outcome; its `mean` has the shape of one update.
@@ -71,6 +75,8 @@ def simulate(
     flat = [array.ravel() for array in arrays]
     counts = None if weights is None else _counts(weights, len(flat))
     task = _task(flat, counts, corruption_bound=corruption_bound, clip=clip, bits=bits)
+    dropped = sum(map(len, (drop or {}).values()))
+    task = replace(task, graph=graph, losses=borne(losses, dropped, len(flat)))
     if rotation:
         task = replace(task, rotation=True, coordinate_range=None)
     simulator = Simulator(silos=len(flat), task=task, seed=seed, unmasking=unmasking)

@@ -15,7 +15,7 @@ from secagg.cohort import LOSS_ROUNDS
 from secagg.names import PeerId, Round
 from secagg.simulation.meter import peak_rss_mib
 from secagg.simulation.session import Inputs, Simulated, Simulator
-from secagg.task import Task
+from secagg.task import LOSSES_SHARE, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,8 @@ class Report:
 
     Attributes:
         silos, params, bits, seed: what was asked for.
+        graph: ``complete`` or ``regular``.
+        neighbours: k, with whom each silo shares masks and secrets.
         drop: silos silent from a round on, by round.
         width: bits per element on the wire.
         u1, u2, u3, u4, u5: sizes of the survivor sets.
@@ -43,6 +45,8 @@ class Report:
     params: int
     bits: int
     seed: int
+    graph: str
+    neighbours: int
     drop: Mapping[str, int]
     width: int
     u1: int
@@ -80,6 +84,8 @@ def measure(
     bits: int = 16,
     corruption_bound: int | None = None,
     unmasking: Executor | None = None,
+    graph: str = "auto",
+    losses: int | None = None,
 ) -> Report:
     """Run one session of random updates and report what it cost.
 
@@ -87,6 +93,8 @@ def measure(
         silos: n, at least 3.
         params: m.
         drop: how many silos fall silent, by the round from which they do.
+        graph: ``complete``, ``regular``, or ``auto``: regular above 150 silos.
+        losses: silos that a regular graph may lose; None for a tenth, or all in `drop`.
         seed: everything but the times follows from it.
         bits: b in 8..24.
         corruption_bound: c; by default 1 from four silos on.
@@ -107,6 +115,8 @@ def measure(
         clip=1.0,
         bits=bits,
         corruption_bound=default if corruption_bound is None else corruption_bound,
+        graph=graph,
+        losses=borne(losses, sum(drop.values()), silos),
     )
     simulator = Simulator(silos=silos, task=task, seed=seed, unmasking=unmasking)
     draw = np.random.default_rng(seed)
@@ -114,6 +124,11 @@ def measure(
     silent = chosen(drop, simulator.silos, draw)
     outcome = simulator.run(Inputs(updates=updates, weights={}), silent=silent)
     return _report(outcome, task=task, silos=silos, drop=drop, seed=seed)
+
+
+def borne(losses: int | None, dropped: int, silos: int) -> int:
+    """Return d of a regular graph: as asked, else a tenth, or all that will drop."""
+    return max(silos // LOSSES_SHARE, dropped) if losses is None else losses
 
 
 def random_update(draw: np.random.Generator, length: int) -> np.ndarray[Any, Any]:
@@ -164,6 +179,8 @@ def _report(
         params=task.length,
         bits=task.bits,
         seed=seed,
+        graph=outcome.graph,
+        neighbours=outcome.neighbours,
         drop=drop,
         width=outcome.width,
         **sizes,

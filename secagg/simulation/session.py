@@ -52,6 +52,8 @@ class Simulated:
             raises instead.
         aborted: code, detail and who was missing, if it was aborted.
         dropped: members that broke a rule, and which.
+        graph: ``complete`` or ``regular``.
+        neighbours: k, with whom each silo shares masks and secrets.
         width: bits per element on the wire.
         packed_bytes: of one masked vector.
         meter: seconds and bytes by party.
@@ -66,6 +68,8 @@ class Simulated:
     published: Result | None
     aborted: events.Aborted | None
     dropped: Mapping[PeerId, str]
+    graph: str
+    neighbours: int
     width: int
     packed_bytes: int
     meter: CostMeter = field(repr=False)
@@ -232,6 +236,8 @@ def _aborted(cohort: Cohort, ended: events.Aborted) -> Simulated:
         published=None,
         aborted=ended,
         dropped=cohort.server.dropped,
+        graph=cohort.server.manifest.graph,
+        neighbours=cohort.server.params.degree.k,
         width=cohort.server.params.width,
         packed_bytes=chunks_of(cohort.server.params).total_bytes,
         meter=_meter(cohort),
@@ -270,6 +276,8 @@ def _completed(cohort: Cohort, ended: events.Completed, inputs: Inputs) -> Simul
         published=ended.result,
         aborted=None,
         dropped=cohort.server.dropped,
+        graph=cohort.server.manifest.graph,
+        neighbours=cohort.server.params.degree.k,
         width=cohort.server.params.width,
         packed_bytes=chunks_of(cohort.server.params).total_bytes,
         meter=_meter(cohort),

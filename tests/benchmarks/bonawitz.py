@@ -58,7 +58,7 @@ def run(sizes: Sizes) -> Iterator[Row]:
 
 
 def _task(sizes: Sizes) -> Task:
-    return Task(task_id="bench", length=sizes.length, clip=1.0)
+    return Task(task_id="bench", length=sizes.length, clip=1.0, graph="complete")
 
 
 def _rows(sizes: Sizes, silos: int, task: Task) -> Iterator[Row]:

@@ -60,6 +60,14 @@ def test_an_extra_that_stands_out_of_the_noise_is_kept(consortium) -> None:
     assert task.extras
 
 
+def test_the_graph_is_chosen_by_the_number_of_members_unless_told(consortium) -> None:
+    task = task_of(config_of(consortium, noise=None), LAYOUT)
+    assert (task.graph, task.losses) == ("auto", None)
+    told = config_of(consortium, noise=None, graph="regular", losses=12)
+    task = task_of(told, LAYOUT)
+    assert (task.graph, task.losses) == ("regular", 12)
+
+
 def test_ranges_are_given_by_tensor_and_pattern(consortium) -> None:
     layout = Layout.of({"a.bias": np.zeros(3), "a.weight": np.zeros(5)})
     ranges = {"*.bias": 0.01}

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg import field, params
+from secagg import errors, field, params
+from secagg.graph import Degree, degree_of
 from secagg.messages import Extra, NoiseTerms
 from tests.helpers import refused_rule
 from tests.samples import blob
@@ -67,6 +69,7 @@ def test_2_2_1_allows_c_up_to_a_third(n, c) -> None:
     assert of(n, c).c == c
 
 
+SPARSE: dict[str, Any] = {"n": 12, "graph": "regular", "losses": 2}
 RANGES = [
     ("2.2-2", {"length": 0}, {"length": 1}),
     ("2.2-2", {"length": (1 << 40) + 1}, {"length": 1 << 40}),
@@ -104,6 +107,9 @@ RANGES = [
     ),
     ("2.2-7", {"graph": "regular"}, {"graph": "complete"}),
     ("2.2-7", {"losses": 0}, {"losses": None}),
+    ("2.2-7", {"n": 12, "graph": "regular"}, SPARSE),
+    ("2.2-7", {**SPARSE, "losses": 5}, {**SPARSE, "losses": 1}),
+    ("2.2-7", {**SPARSE, "n": 4}, {**SPARSE, "n": 13}),
     ("2.2-7", {"keystream": "aes"}, {"keystream": "chacha20"}),
     ("2.2-8", {"dp": replace(DP, mechanism="laplace")}, {"dp": DP}),
     ("2.2-8", {"dp": replace(DP, adjacency="add")}, {"dp": DP}),
@@ -142,7 +148,7 @@ def test_a_parameter_beyond_its_range_is_refused_and_at_its_edge_taken(
     rule, bad, good
 ) -> None:
     assert refused_rule(of, **bad) == rule
-    assert of(**good).n == 4
+    assert of(**good).n == good.get("n", 4)
 
 
 def extra(name: str = "e", low: int = 0, high: int = 1) -> Extra:
@@ -275,3 +281,39 @@ def test_scale_and_delta_follow_from_bits_clip_and_range() -> None:
     assert found.scale.x_max == 127
     assert found.scale.s == 254.0
     assert found.scale.delta_int == 511
+
+
+# --- the graph
+
+
+@pytest.mark.parametrize(("n", "c"), [(4, 1), (10, 3), (12, 1)])
+def test_on_the_complete_graph_everything_follows_from_the_quorum(n, c) -> None:
+    found = of(n, c)
+    assert found.degree == Degree(n - 1, c, found.q, found.q - 1)
+    assert not found.tossed
+    assert found.graph(None).neighbours(found.members[0]) == found.members[1:]
+
+
+def test_on_the_regular_graph_the_losses_are_those_of_the_manifest() -> None:
+    found = of(**SPARSE)
+    assert (found.tolerated, found.floor, found.t) == (2, 10, 2)
+    assert found.degree == degree_of(12, 1, 2)
+    assert found.tossed
+
+
+def test_the_neighbours_follow_from_the_seed() -> None:
+    found = of(**SPARSE)
+    first = found.members[0]
+    near = [found.graph(blob(i)).neighbours(first) for i in (1, 2, 3, 1)]
+    assert {len(peers) for peers in near} == {found.degree.k}
+    assert near[3] == near[0]
+    assert len(set(near)) > 1
+
+
+def test_2_2_7_refuses_losses_that_would_go_below_the_quorum() -> None:
+    assert params.input_floor(12, 1, 2) == 10
+    with pytest.raises(
+        errors.RemoteProtocolError, match="at most 5 of n = 12"
+    ) as caught:
+        of(12, 1, graph="regular", losses=6)
+    assert caught.value.rule == "2.2-7"

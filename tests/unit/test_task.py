@@ -114,6 +114,37 @@ def test_a_task_with_the_defaults_is_within_all_ranges() -> None:
     assert len(DEFAULT_DURATIONS) == 7
 
 
+@pytest.mark.parametrize(
+    ("n", "asked", "found"),
+    [
+        (150, {}, ("complete", None)),
+        (151, {}, ("regular", 15)),
+        (151, {"losses": 40}, ("regular", 40)),
+        (1000, {}, ("regular", 100)),
+        (1000, {"graph": "complete"}, ("complete", None)),
+        (12, {"graph": "regular"}, ("regular", 1)),
+        (12, {"graph": "regular", "losses": 2}, ("regular", 2)),
+        # 151 members of whom 50 may be corrupt and 20 lost: no sparse graph is safe.
+        (151, {"corruption_bound": 50, "losses": 30}, ("complete", None)),
+    ],
+)
+def test_many_members_have_a_regular_graph_unless_told(n, asked, found) -> None:
+    assert Task(task_id="t", length=1, clip=1.0, **asked).graph_of(n) == found
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"graph": "star"},
+        {"graph": "regular", "losses": 5},
+        {"graph": "regular", "losses": 3},
+    ],
+)
+def test_a_graph_that_is_not_there_is_refused(asked) -> None:
+    with pytest.raises(errors.ParameterError):
+        Task(task_id="t", length=1, clip=1.0, **asked).graph_of(12)
+
+
 def test_noise_goes_into_the_manifest_of_a_uniform_mean() -> None:
     noised = replace(TASK, weighting="uniform", max_weight=1, dp=NOISE)
     assert manifest(noised).dp == NOISE

@@ -18,7 +18,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import errors
+from secagg import errors, kernels
+from secagg.kernels import plain
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 """A vector of float16, float32 or float64."""
@@ -78,9 +79,9 @@ def blocks(start: int, stop: int) -> Iterator[tuple[int, int]]:
 def _peak(update: FloatArray, name: str) -> float:
     """Return the largest absolute value; refuse what is not finite."""
     peak = 0.0
+    loops = kernels.loops()
     for low, high in blocks(0, len(update)):
-        # numpy's max gives NaN if there is one.
-        here = float(np.abs(update[low:high].astype(np.float64, copy=False)).max())
+        here = loops.peak(update[low:high])
         if not math.isfinite(here):
             _refuse_not_finite(update[low:high], low, name)
         peak = max(peak, here)
@@ -95,26 +96,11 @@ def _refuse_not_finite(block: FloatArray, start: int, name: str) -> None:
 
 def _sum_of_squares(update: FloatArray, factor: float) -> float:
     """Return the sum of (factor g_i)^2, added in the order of the halvings."""
-    sums = []
-    for low, high in blocks(0, len(update)):
-        block = _filled_up(high - low)
-        np.multiply(update[low:high], factor, out=block[: high - low], dtype=np.float64)
-        block *= block
-        sums.append(_halved(block))
-    total = _filled_up(len(sums))
+    loops = kernels.loops()
+    sums = [
+        loops.sum_of_squares(update[low:high], factor)
+        for low, high in blocks(0, len(update))
+    ]
+    total = plain.filled_up(len(sums))
     total[: len(sums)] = sums
-    return _halved(total)
-
-
-def _filled_up(size: int) -> NDArray[np.float64]:
-    """Return zeros, as many as the power of two at or above `size`."""
-    return np.zeros(1 << max(size - 1, 0).bit_length())
-
-
-def _halved(values: NDArray[np.float64]) -> float:
-    """Return the sum of 2^k values, which are overwritten."""
-    while len(values) > 1:
-        half = len(values) // 2
-        values[:half] += values[half:]
-        values = values[:half]
-    return float(values[0])
+    return plain.halved(total)

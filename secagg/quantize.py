@@ -33,10 +33,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import errors, field
+from secagg import errors, kernels
 from secagg.crypto import prg
 from secagg.names import InputVector
-from secagg.norm import FloatArray, blocks, l2_norm
+from secagg.norm import BLOCK, FloatArray, blocks, l2_norm
 from secagg.rotation import Rotation
 from secagg.scale import Scale
 
@@ -117,8 +117,15 @@ class QuantizedUpdate:
                 f"p = {p} does not hold +-{self._scale.x_max}: use more bits"
             )
         out = np.empty(stop - start, dtype=np.uint32)
+        words = np.empty(min(BLOCK, stop - start), dtype=np.uint32)
+        stream = prg.Keystream(self._key, prg.Tag.ROUND, start)
+        limit = self._scale.x_max * WORD
+        loops = kernels.loops()
         for low, high in blocks(start, stop):
-            out[low - start : high - start] = field.to_field(self._round(low, high), p)
+            drawn = words[: high - low]
+            stream.fill(drawn)
+            place = out[low - start : high - start]
+            loops.rounded(self._scaled(low, high), drawn, limit, p, place)
         return InputVector(out)
 
     def saturated(self) -> int:
@@ -151,23 +158,6 @@ class QuantizedUpdate:
         first, last = start // rotation.block, -(-stop // rotation.block)
         made = rotation.forward(self._update, self._gains[0], first, last)
         return made[start - first * rotation.block :][: stop - start]
-
-    def _round(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Return floor(v) + [word < 2^32 (v - floor(v))] as integers, exactly.
-
-        With V = ceil(2^32 v), an integer below 2^56, the bracket holds exactly if
-        word < V - 2^32 floor(v), whose right side is in [0, 2^32]. So the whole is
-        floor((V + 2^32 - 1 - word) / 2^32).
-        """
-        limit = self._scale.x_max * WORD
-        scaled = self._scaled(start, stop)
-        np.clip(scaled, -limit, limit, out=scaled)
-        np.ceil(scaled, out=scaled)
-        rounded = scaled.astype(np.int64)
-        words = prg.words(self._key, prg.Tag.ROUND, start, stop)
-        rounded += np.invert(words, out=words)
-        rounded >>= np.int64(32)
-        return rounded
 
 
 def gains(norm: float, scale: Scale, weight: float) -> tuple[float, ...]:

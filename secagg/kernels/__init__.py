@@ -1,22 +1,63 @@
 """Which form the inner loops take here: compiled where numba is installed, else numpy.
 
-Both forms give the same results to the last bit. `compiled_loops` is the one place that
-chooses.
+Both forms give the same results to the last bit. This is the one place that chooses.
 """
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-from types import ModuleType
-from typing import Final
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.kernels import plain
 
 INSTALLED: Final = importlib.util.find_spec("numba") is not None
 """Whether the extra ``fast`` is there; `compiled_loops` knows whether it works."""
 
 
+class Loops(Protocol):
+    """What both forms have; `secagg.kernels.plain` says what each loop does."""
+
+    def pack(
+        self, elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64], /
+    ) -> int:
+        """See `plain.pack`."""
+        ...
+
+    def unpack(
+        self, words: NDArray[np.uint64], width: int, out: NDArray[np.uint32], /
+    ) -> int:
+        """See `plain.unpack`."""
+        ...
+
+    def rounded(
+        self,
+        scaled: NDArray[np.float64],
+        words: NDArray[np.uint32],
+        limit: float,
+        p: int,
+        out: NDArray[np.uint32],
+        /,
+    ) -> None:
+        """See `plain.rounded`."""
+        ...
+
+    def peak(self, block: NDArray[np.floating[Any]], /) -> float:
+        """See `plain.peak`."""
+        ...
+
+    def sum_of_squares(
+        self, block: NDArray[np.floating[Any]], factor: float, /
+    ) -> float:
+        """See `plain.sum_of_squares`."""
+        ...
+
+
 @functools.cache
-def compiled_loops() -> ModuleType | None:
+def compiled_loops() -> Loops | None:
     """Return the compiled loops, or None where numba is absent or does not work.
 
     Imports numba, which takes half a second, and compiles, which takes some more where
@@ -29,3 +70,8 @@ def compiled_loops() -> ModuleType | None:
     except ImportError:
         return None
     return compiled
+
+
+def loops() -> Loops:
+    """Return the fastest loops there are."""
+    return compiled_loops() or plain

@@ -10,7 +10,9 @@ Raises ImportError where numba is absent or switched off.
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
@@ -19,8 +21,12 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from secagg.kernels import plain
+
 if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
     raise ImportError("numba's compiler is switched off by NUMBA_DISABLE_JIT")
+if sys.byteorder != "little":
+    raise ImportError("the compiled loops are for little endian machines")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -28,10 +34,9 @@ _uint32: Final = np.uint32
 _uint64: Final = np.uint64
 
 
-def _compiled(*signature: Any) -> Callable[[_Function], _Function]:
-    """Compile for these types now: what is returned, then the arguments."""
-    result, *arguments = signature
-    types_ = result(*arguments)
+def _compiled(result: Any, *arguments: list[Any]) -> Callable[[_Function], _Function]:
+    """Compile now, for one list of types of the arguments or several."""
+    types_ = [result(*types_of_one) for types_of_one in arguments]
 
     def compiler(function: _Function) -> _Function:
         try:
@@ -117,13 +122,15 @@ def _leave_out(
 
 @_compiled(
     types.intp,
-    _VECTOR,
-    _TABLE,
-    types.Array(types.int8, 1, "C"),
-    types.uint32,
-    types.uint32,
-    types.intp,
-    types.Array(types.intp, 1, "C"),
+    [
+        _VECTOR,
+        _TABLE,
+        types.Array(types.int8, 1, "C"),
+        types.uint32,
+        types.uint32,
+        types.intp,
+        types.Array(types.intp, 1, "C"),
+    ],
 )
 def add_words(
     sums: NDArray[np.uint32],
@@ -165,3 +172,143 @@ def add_words(
                 )
         begin = end
     return count
+
+
+_READ_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True)
+_WORDS: Final = types.Array(types.uint64, 1, "C")
+_READ_VECTOR: Final = types.Array(types.uint32, 1, "C", readonly=True)
+
+
+@_compiled(types.uint32, [_READ_VECTOR, types.uint64, _WORDS])
+def _pack(elements: Any, width: Any, out: Any) -> Any:
+    """Fill words with pairs of elements: 2 w <= 64 bits at a time."""
+    held, used, word, top = _uint64(0), _uint64(0), _uint64(0), _uint32(0)
+    size = _uint64(len(elements))
+    for i in range(_uint64(0), size, _uint64(2)):
+        first, second, bits = elements[i], _uint32(0), width
+        if i + _uint64(1) < size:
+            second, bits = elements[i + _uint64(1)], _uint64(2 * width)
+        top = max(top, first, second)
+        pair = _uint64(first) | _uint64(_uint64(second) << width)
+        held |= pair << used
+        used += bits
+        if used >= _uint64(64):
+            out[word] = held
+            word += _uint64(1)
+            used -= _uint64(64)
+            # Shifting by all 64 bits is undefined, and leaves nothing here.
+            held = pair >> (bits - used) if used else _uint64(0)
+    if used:
+        out[word] = held
+    return top
+
+
+def pack(elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64]) -> int:
+    """See `plain.pack`."""
+    return int(_pack(np.ascontiguousarray(elements), width, out))
+
+
+@_compiled(types.uint32, [_READ_WORDS, types.uint64, _VECTOR])
+def _unpack(words: Any, width: Any, out: Any) -> Any:
+    """Read pairs of elements, each from the one or two words that hold it."""
+    mask = _uint64((_uint64(1) << width) - _uint64(1))
+    size, bit, top = _uint64(len(out)), _uint64(0), _uint32(0)
+    for i in range(_uint64(0), size - size % _uint64(2), _uint64(2)):
+        word, shift = bit >> _uint64(6), bit & _uint64(63)
+        # In two steps, since shifting by all 64 bits is undefined.
+        above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
+        pair = (words[word] >> shift) | above
+        first, second = _uint32(pair & mask), _uint32((pair >> width) & mask)
+        out[i] = first
+        out[i + _uint64(1)] = second
+        top = max(top, first, second)
+        bit += _uint64(2) * width
+    if size % _uint64(2):
+        word, shift = bit >> _uint64(6), bit & _uint64(63)
+        above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
+        last = _uint32(((words[word] >> shift) | above) & mask)
+        out[size - _uint64(1)] = last
+        top = max(top, last)
+    return top
+
+
+def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> int:
+    """See `plain.unpack`."""
+    return int(_unpack(words, width, out))
+
+
+@_compiled(
+    types.void,
+    [
+        types.Array(types.float64, 1, "C"),
+        _VECTOR,
+        types.float64,
+        types.uint32,
+        _VECTOR,
+    ],
+)
+def rounded(
+    scaled: NDArray[np.float64],
+    words: NDArray[np.uint32],
+    limit: float,
+    p: int,
+    out: NDArray[np.uint32],
+) -> None:
+    """See `plain.rounded`."""
+    for i in range(len(scaled)):
+        value = np.int64(math.ceil(min(max(scaled[i], -limit), limit)))
+        whole = (value + np.int64(_uint32(~words[i]))) >> np.int64(32)
+        low = _uint32(whole)
+        out[i] = _uint32(low + p) if whole < 0 else low
+
+
+_DOUBLES: Final = types.Array(types.float64, 1, "C")
+_READ_FLOATS: Final = types.Array(types.float32, 1, "C", readonly=True)
+_READ_DOUBLES: Final = types.Array(types.float64, 1, "C", readonly=True)
+
+
+@_compiled(types.uint64, [_READ_VECTOR, types.uint64], [_READ_WORDS, types.uint64])
+def _top_bits(block: Any, mask: Any) -> Any:
+    """Return the largest after the mask."""
+    top = _uint64(0)
+    for i in range(len(block)):
+        top = max(top, _uint64(_uint64(block[i]) & mask))
+    return top
+
+
+def peak(block: NDArray[np.floating[Any]]) -> float:
+    """See `plain.peak`."""
+    whole = _contiguous(block)
+    kind = np.dtype(f"u{whole.itemsize}")
+    # Without their signs, the bits of floats are in the order of size, NaN the last.
+    top = _top_bits(whole.view(kind), np.iinfo(kind).max >> 1)
+    return float(np.array([top], dtype=kind).view(whole.dtype)[0])
+
+
+@_compiled(
+    types.float64,
+    [_READ_FLOATS, types.float64, _DOUBLES],
+    [_READ_DOUBLES, types.float64, _DOUBLES],
+)
+def _sum_of_squares(block: Any, factor: Any, squares: Any) -> Any:
+    for i in range(len(block)):
+        value = np.float64(block[i]) * factor
+        squares[i] = value * value
+    half = len(squares) // 2
+    while half:
+        for i in range(half):
+            squares[i] += squares[half + i]
+        half //= 2
+    return squares[0]
+
+
+def sum_of_squares(block: NDArray[np.floating[Any]], factor: float) -> float:
+    """See `plain.sum_of_squares`."""
+    whole = _contiguous(block)
+    return float(_sum_of_squares(whole, factor, plain.filled_up(len(whole))))
+
+
+def _contiguous(block: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return float32 or float64, in order; float16 is widened, exactly."""
+    kind = np.float64 if block.dtype == np.float64 else np.float32
+    return np.ascontiguousarray(block, dtype=kind)

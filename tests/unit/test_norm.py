@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from secagg import errors
 from secagg.norm import BLOCK, blocks, l2_norm
 
+pytestmark = pytest.mark.usefixtures("every_form")
+
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1))
 def test_the_norm_is_exact_to_2_to_the_minus_47(values):

@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg import errors, field, packing
+from secagg.kernels import plain
 
 WIDTHS = range(16, 33)
+pytestmark = pytest.mark.usefixtures("every_form")
 
 
 def stream(elements, width):
@@ -52,12 +54,12 @@ def test_pack_is_the_bit_stream_for_any_elements(data, width):
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_vector_longer_than_a_block_is_one_stream(width):
-    count = packing._BLOCK + 100
+    count = plain._BLOCK + 100
     elements = some(count, width)
     data = packing.pack(elements, width)
     assert np.array_equal(packing.unpack(data, count, width), elements)
-    seam = (packing._BLOCK - 64) * width // 8
-    assert data[seam:] == stream(elements[packing._BLOCK - 64 :], width)
+    seam = (plain._BLOCK - 64) * width // 8
+    assert data[seam:] == stream(elements[plain._BLOCK - 64 :], width)
 
 
 def test_blocks_may_be_cut_at_any_multiple_of_8():
@@ -107,10 +109,10 @@ def test_unpack_refuses_an_element_at_or_above_p(width, place):
 
 
 def test_unpack_refuses_an_element_above_p_in_a_later_block():
-    elements = some(packing._BLOCK + 64, 16)
-    tail = elements[packing._BLOCK :].copy()
+    elements = some(plain._BLOCK + 64, 16)
+    tail = elements[plain._BLOCK :].copy()
     tail[5] = field.PRIMES[16]
-    data = packing.pack(elements[: packing._BLOCK], 16) + stream(tail, 16)
+    data = packing.pack(elements[: plain._BLOCK], 16) + stream(tail, 16)
     assert_refused("7.1-5", data, len(elements), 16)
 
 

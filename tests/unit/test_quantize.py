@@ -18,6 +18,8 @@ P = field.PRIMES[32]
 FLOATS = st.floats(-1e6, 1e6)
 UPDATES = st.lists(FLOATS, min_size=1, max_size=20)
 
+pytestmark = pytest.mark.usefixtures("every_form")
+
 
 def scale_of(update, bits=16, clip=1.0, reach=None):
     reach = clip if reach is None else reach
@@ -37,14 +39,15 @@ def away_from_zero(monkeypatch, signs):
     """Give the words that round every coordinate away from zero."""
     worst = np.where(np.asarray(signs) < 0, 2**32 - 1, 0).astype(np.uint32)
 
-    drawn = prg.words
+    drawn = prg.Keystream.fill
 
-    def words(key, tag, start, stop, lane=0):
-        if tag is not prg.Tag.ROUND:
-            return drawn(key, tag, start, stop, lane)
-        return worst[start:stop].copy()
+    def fill(stream, out):
+        start = stream.position
+        drawn(stream, out)
+        if stream._tag is prg.Tag.ROUND:
+            out[:] = worst[start : start + len(out)]
 
-    monkeypatch.setattr(prg, "words", words)
+    monkeypatch.setattr(prg.Keystream, "fill", fill)
 
 
 # -- rounding
@@ -88,7 +91,7 @@ def test_rounding_equals_the_exact_rule(update, bits):
     ],
 )
 def test_rounding_is_exact_at_the_edges(monkeypatch, v, word):
-    monkeypatch.setattr(prg, "words", lambda *_: np.array([word], dtype=np.uint32))
+    monkeypatch.setattr(prg.Keystream, "fill", lambda _, out: out.fill(word))
     # s = 1 and nothing is clipped: the update is v itself.
     scale = Scale.even(bits=8, clip=1e6, coordinate_range=127.0, length=1)
     low = math.floor(Fraction(v))

@@ -292,12 +292,12 @@ def reals_of(values) -> dict[str, Any]:
 def test_a_coordinate_rounded_by_a_word(case) -> None:
     scale = Scale(bits=24, clip=1.0, ranges=((1, 1.0),))
     one = quantize.QuantizedUpdate(np.zeros(1), scale, rounding_key=bytes(32))
-    v, word = elsewhere.real(case["v"]), np.array([case["word"]], dtype=np.uint32)
+    v, word = elsewhere.real(case["v"]), case["word"]
     p = field.prime(32)
     with (
         mock.patch.object(one, "_gains", (2.0**32,)),
         mock.patch.object(one, "_update", np.array([v])),
-        mock.patch.object(prg, "words", return_value=word),
+        mock.patch.object(prg.Keystream, "fill", lambda _, out: out.fill(word)),
     ):
         x = one.chunk(0, 1, p)
     assert field.centre(x, p).tolist() == [case["x"]]

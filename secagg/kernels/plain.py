@@ -1,0 +1,177 @@
+"""The inner loops in numpy, for every machine; `kernels.compiled` has their twins.
+
+They know no rules: what they are given was checked, what they return is checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_GROUP: Final = 64
+_PAIRS: Final = 32
+
+# Elements packed at a time; a multiple of the group. Scratch is 6 times 4 bytes each.
+_BLOCK: Final = 1 << 16
+
+# Stated byte order: the stream is little endian on every machine.
+_WORD: Final = np.dtype("<u8")
+_ELEMENT: Final = np.dtype("<u4")
+
+
+def pack(elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64]) -> int:
+    """Write elements at w bits, lowest bit first, and return the largest.
+
+    By columns: word j of every group of 64 elements at once. In each group the elements
+    are first joined to 32 pairs of 2 w <= 64 bits.
+
+    Args:
+        elements: below 2^w, else `out` is of no use, shape (k,).
+        width: w, 16..32.
+        out: little endian, shape (ceil(k w / 64),).
+    """
+    largest = 0
+    for begin in range(0, len(elements), _BLOCK):
+        block = elements[begin : begin + _BLOCK]
+        largest = max(largest, int(block.max()))
+        first = begin * width // _GROUP
+        words = _packed(block, width)
+        out[first : first + len(words)] = words[: len(out) - first]
+    return largest
+
+
+def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> int:
+    """Read elements of w bits, lowest bit first, and return the largest.
+
+    Args:
+        words: little endian, shape (ceil(k w / 64) + 1,), the last one 0.
+        width: w, 16..32.
+        out: shape (k,).
+    """
+    largest = 0
+    for begin in range(0, len(out), _BLOCK):
+        block = out[begin : begin + _BLOCK]
+        first = begin * width // _GROUP
+        _unpack(words[first : first + _BLOCK * width // _GROUP], width, block)
+        largest = max(largest, int(block.max()))
+    return largest
+
+
+def _places(width: int) -> list[tuple[int, int, int]]:
+    """Return, for each pair of a group, its word, its shift there and its overhang.
+
+    The overhang is how many of its 2 w bits, 0 or fewer for none, go to the next word.
+    """
+    places = []
+    for pair in range(_PAIRS):
+        word, shift = divmod(2 * width * pair, _GROUP)
+        places.append((word, shift, shift + 2 * width - _GROUP))
+    return places
+
+
+def _packed(elements: NDArray[np.uint32], width: int) -> NDArray[np.uint64]:
+    """Return the words of a block, the last group filled up with 0."""
+    groups = -(-len(elements) // _GROUP)
+    padded = np.zeros(groups * _GROUP, dtype=_ELEMENT)
+    padded[: len(elements)] = elements
+    joined = padded.view(_WORD)
+    high = joined >> 32
+    high <<= width
+    joined &= 0xFFFFFFFF
+    joined |= high
+    columns = joined.reshape(groups, _PAIRS)
+    words = np.zeros((width, groups), dtype=_WORD)
+    scratch = np.empty(groups, dtype=_WORD)
+    for pair, (word, shift, overhang) in enumerate(_places(width)):
+        np.left_shift(columns[:, pair], shift, out=scratch)
+        words[word] |= scratch
+        if overhang > 0:
+            np.right_shift(columns[:, pair], 2 * width - overhang, out=scratch)
+            words[word + 1] |= scratch
+    return np.ascontiguousarray(words.T).reshape(-1)
+
+
+def _unpack(stream: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> None:
+    groups = -(-len(out) // _GROUP)
+    padded = np.zeros(groups * width, dtype=_WORD)
+    held = min(len(padded), len(stream))
+    padded[:held] = stream[:held]
+    words = np.ascontiguousarray(padded.reshape(groups, width).T)
+    joined = np.empty((groups, _PAIRS), dtype=_WORD)
+    scratch = np.empty(groups, dtype=_WORD)
+    for pair, (word, shift, overhang) in enumerate(_places(width)):
+        np.right_shift(words[word], shift, out=joined[:, pair])
+        if overhang > 0:
+            np.left_shift(words[word + 1], 2 * width - overhang, out=scratch)
+            joined[:, pair] |= scratch
+    low = joined & ((1 << width) - 1)
+    joined >>= width
+    joined &= (1 << width) - 1
+    joined <<= 32
+    joined |= low
+    out[:] = joined.ravel().view(_ELEMENT)[: len(out)]
+
+
+def rounded(
+    scaled: NDArray[np.float64],
+    words: NDArray[np.uint32],
+    limit: float,
+    p: int,
+    out: NDArray[np.uint32],
+) -> None:
+    """Saturate, round stochastically and reduce mod p.
+
+    What is wanted is floor(v) + [word < 2^32 (v - floor(v))]. With V = ceil(2^32 v), an
+    integer below 2^63, the bracket holds exactly if word < V - 2^32 floor(v), whose
+    right side is in [0, 2^32]. So the whole is floor((V + 2^32 - 1 - word) / 2^32).
+
+    Args:
+        scaled: 2^32 v, finite, shape (k,); overwritten.
+        words: of the rounding stream, shape (k,); overwritten.
+        limit: 2^32 x_max, where 2 x_max < p.
+        p: a prime p_w.
+        out: elements in [0, p), shape (k,).
+    """
+    np.clip(scaled, -limit, limit, out=scaled)
+    np.ceil(scaled, out=scaled)
+    whole = scaled.astype(np.int64)
+    whole += np.invert(words, out=words)
+    whole >>= np.int64(32)
+    # As -p < v < p, the low 32 bits of v, and p more where v is negative.
+    np.copyto(out, whole, casting="unsafe")
+    negative = (whole < 0).astype(np.uint32)
+    negative *= np.uint32(p)
+    out += negative
+
+
+def peak(block: NDArray[np.floating[Any]]) -> float:
+    """Return the largest absolute value, NaN if there is one; 0 of nothing."""
+    # numpy's max gives NaN if there is one.
+    return float(np.abs(block.astype(np.float64, copy=False)).max(initial=0.0))
+
+
+def sum_of_squares(block: NDArray[np.floating[Any]], factor: float) -> float:
+    """Return the sum of (factor g_i)^2 in float64, in the order of `halved`."""
+    squares = filled_up(len(block))
+    np.multiply(block, factor, out=squares[: len(block)], dtype=np.float64)
+    squares *= squares
+    return halved(squares)
+
+
+def filled_up(size: int) -> NDArray[np.float64]:
+    """Return zeros, as many as the power of two at or above `size`."""
+    return np.zeros(1 << max(size - 1, 0).bit_length())
+
+
+def halved(values: NDArray[np.float64]) -> float:
+    """Return the sum of 2^k values, which are overwritten.
+
+    The second half is added to the first, until one number is left.
+    """
+    while len(values) > 1:
+        half = len(values) // 2
+        values[:half] += values[half:]
+        values = values[:half]
+    return float(values[0])

@@ -61,6 +61,11 @@ def missing() -> str:
     needed = 6 * max(full.lengths) * full.silos
     if memory < needed or disk < needed:
         return f"{needed >> 30} GiB of free memory and of disk are needed"
+    return unreadable()
+
+
+def unreadable() -> str:
+    """Say why a process's peak of memory cannot be read here; empty if it can."""
     return "" if Path("/proc/self/clear_refs").exists() else "memory is read from /proc"
 
 

@@ -17,6 +17,7 @@ from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.field import MAX_WIDTH
 from secagg.messages import HEADERS, DealerList, Envelope
 from secagg.names import PeerId
+from secagg.vector import envelope_frame
 
 FLUSH_SECONDS: Final = 5.0
 """How long a goodbye may take."""
@@ -40,6 +41,7 @@ class Connections:
         self._by_peer: dict[PeerId, Connection] = {}
         self._expect: dict[PeerId, Callable[[], None]] = {}
         self._past: dict[PeerId, Traffic] = {}
+        self._encoded_last: tuple[Envelope | None, bytes] = (None, b"")
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -82,7 +84,18 @@ class Connections:
             return
         if envelope.type == _BEFORE_CHUNKS:
             self._expect[peer]()
-        connection.post(envelope)
+        connection.post_frame(self._encoded(envelope))
+
+    def _encoded(self, envelope: Envelope) -> bytes:
+        """Return the frame of a message, the same bytes for all whom it goes to.
+
+        A KeyList has an entry for each of n members: in n queues it would be n^2.
+        """
+        known, frame = self._encoded_last
+        if known is not envelope:
+            frame = envelope_frame(codec.encode_envelope(envelope))
+            self._encoded_last = (envelope, frame)
+        return frame
 
     def traffic(self) -> dict[PeerId, Traffic]:
         """Return the bytes of every peer so far."""

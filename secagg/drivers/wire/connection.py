@@ -62,7 +62,10 @@ class Connection:
 
     def post(self, envelope: Envelope) -> None:
         """Queue a message; on a connection that has ended it is simply lost (8-5)."""
-        frame = envelope_frame(codec.encode_envelope(envelope))
+        self.post_frame(envelope_frame(codec.encode_envelope(envelope)))
+
+    def post_frame(self, frame: bytes) -> None:
+        """Queue a message that is encoded already, as `post`."""
         if self._ended is not None:
             return
         self._messages.append(frame)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from secagg import errors, packing, vector
+from secagg.codec import encode_envelope
 from secagg.drivers.aggregator import connections
 from secagg.drivers.aggregator.connections import (
     RENEWAL_SECONDS,
@@ -20,6 +21,7 @@ from secagg.drivers.wire.transport import ConnectionLost
 from secagg.field import MAX_WIDTH
 from secagg.messages import Envelope
 from secagg.names import PeerId, SessionId
+from secagg.vector import envelope_frame
 from tests.drivers.fake_clock import FakeClock
 
 A, B = PeerId("a"), PeerId("b")
@@ -154,6 +156,28 @@ def test_a_frame_holds_the_largest_message_and_the_widest_chunk() -> None:
         widest = packing.packed_size(1 << log2, MAX_WIDTH)
         chunk = vector.chunk_frame(SessionId(bytes(32)), 0, bytes(widest))
         assert len(chunk) <= largest_frame(4, log2) < len(chunk) + 100
+
+
+async def test_one_message_to_many_is_encoded_once() -> None:
+    everyone = Connections()
+    ends = {peer: linked(peer)[0] for peer in (A, B)}
+    for connection in ends.values():
+        everyone.admit(connection)
+    first = Envelope(
+        sid=SessionId(bytes(32)),
+        type="KeyList",
+        sender=B,
+        receiver=A,
+        body=b"keys",
+        signature=bytes(64),
+    )
+    for peer in ends:
+        everyone.post(peer, first)
+    everyone.post(A, replace(first, body=b"others"))
+    to_a, to_b = list(ends[A]._messages), list(ends[B]._messages)
+    assert to_a[0] is to_b[0]
+    assert to_a == [envelope_frame(encode_envelope(first)), to_a[1]]
+    assert b"others" in to_a[1]
 
 
 async def test_chunks_are_expected_once_the_dealers_are_posted() -> None:

@@ -6,7 +6,7 @@ no set can disagree with what was collected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -136,16 +136,18 @@ class ServerState:
 
     def expected(self, members: tuple[PeerId, ...]) -> frozenset[PeerId]:
         """Return whom the phase waits for (spec 4): those who answered before it."""
-        waits: dict[ServerPhase, frozenset[PeerId]] = {
-            ServerPhase.ADVERTISE_KEYS: frozenset(members),
-            ServerPhase.COIN: frozenset(self.u1),
-            ServerPhase.SHARE_KEYS: frozenset(self.u1),
-            ServerPhase.SHARE_ACK: frozenset(self.dealt),
-            ServerPhase.MASKED_INPUT: frozenset(self.u2) & frozenset(self.acks),
-            ServerPhase.CONSISTENCY: frozenset(self.u3),
-            ServerPhase.UNMASKING: frozenset(self.votes),
+        # Asked after every message: only the set of this phase is made.
+        waits: dict[ServerPhase, Callable[[], frozenset[PeerId]]] = {
+            ServerPhase.ADVERTISE_KEYS: lambda: frozenset(members),
+            ServerPhase.COIN: lambda: frozenset(self.u1),
+            ServerPhase.SHARE_KEYS: lambda: frozenset(self.u1),
+            ServerPhase.SHARE_ACK: lambda: frozenset(self.dealt),
+            ServerPhase.MASKED_INPUT: lambda: frozenset(self.u2) & self.acks.keys(),
+            ServerPhase.CONSISTENCY: lambda: frozenset(self.u3),
+            ServerPhase.UNMASKING: lambda: frozenset(self.votes),
         }
-        return waits.get(self.phase, frozenset()) - frozenset(self.dropped)
+        waited = waits.get(self.phase, frozenset)()
+        return waited - frozenset(self.dropped)
 
     def sets(self, members: tuple[PeerId, ...]) -> dict[str, tuple[PeerId, ...]]:
         """Return U0 to U5 as far as they are fixed, sorted."""

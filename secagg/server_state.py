@@ -142,7 +142,7 @@ class ServerState:
             ServerPhase.COIN: lambda: frozenset(self.u1),
             ServerPhase.SHARE_KEYS: lambda: frozenset(self.u1),
             ServerPhase.SHARE_ACK: lambda: frozenset(self.dealt),
-            ServerPhase.MASKED_INPUT: lambda: frozenset(self.u2) & self.acks.keys(),
+            ServerPhase.MASKED_INPUT: lambda: frozenset(self.u2) & frozenset(self.acks),
             ServerPhase.CONSISTENCY: lambda: frozenset(self.u3),
             ServerPhase.UNMASKING: lambda: frozenset(self.votes),
         }

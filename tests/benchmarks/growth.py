@@ -84,6 +84,7 @@ def _session(sizes: Sizes, silos: int) -> Iterator[Row]:
             name=f"{party.capitalize()}, n = {silos:,}, m = {length:,}",
             ours=figure,
             compare="figure",
+            detail=f"{recording.server.params.degree.k} neighbours",
             labels={**labels, "what": party},
         )
     for name, size in {"up": recording.bytes_up, "down": recording.bytes_down}.items():

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import kernels
 from secagg.crypto import prg
 from secagg.crypto.kdf import digest
 from secagg.norm import FloatArray
@@ -96,9 +97,9 @@ class Rotation:
         """
         out = np.empty((last - first, self.block))
         for low, high in self.runs(first, last, _BATCH):
-            columns = self._placed(update, gain, low, high)
-            columns *= self._signs(low, high)
-            out[low - first : high - first] = _butterflies(columns).T
+            placed = self._placed(update, gain, low, high)
+            placed *= self._signs(low, high)
+            out[low - first : high - first] = kernels.loops().butterflies(placed)
         return out.reshape(-1)
 
     def backward(self, rotated: _Integers, group: int) -> _Floats:
@@ -117,8 +118,8 @@ class Rotation:
         blocks = rotated.reshape(size, self.block)
         for low, high in self.runs(first, first + size, _BATCH):
             here = slice(low - first, high - first)
-            columns = blocks[here].T.astype(np.float64, order="C")
-            values[:, here] = _butterflies(columns) * self._signs(low, high)
+            turned = kernels.loops().butterflies(blocks[here].astype(np.float64))
+            values[:, here] = (turned * self._signs(low, high)).T
         _shift(values, self.shifts(group))
         return values.reshape(-1)[: self.length - first * self.block]
 
@@ -163,24 +164,24 @@ class Rotation:
         return words.astype("<u4").view(np.uint8)
 
     def _placed(self, update: FloatArray, gain: float, low: int, high: int) -> _Floats:
-        """Return what stands in blocks [low, high), times gain: one column a block."""
+        """Return what stands in blocks [low, high), times gain: one row a block."""
         group = low // GROUP_BLOCKS
         first, size = self.group_span(group)
-        place = np.arange(low - first, high - first) + self.shifts(group)[:, None]
-        place %= size
-        place += first * self.block + np.arange(self.block)[:, None] * size
-        taken: _Floats = np.take(update, place, mode="clip").astype(np.float64)
-        taken *= gain
-        if first + size == self.blocks:
-            taken[place >= self.length] = 0.0
-        return taken
+        return kernels.loops().placed(
+            update,
+            gain,
+            self.shifts(group),
+            range(low - first, high - first),
+            first * self.block,
+            size,
+        )
 
     def _signs(self, low: int, high: int) -> _Floats:
-        """Return 1 or -1 for each place of blocks [low, high): one column a block."""
+        """Return 1 or -1 for each place of blocks [low, high): one row a block."""
         count = high - low
         bits = np.unpackbits(self.sign_bits(low, high), bitorder="little")
         signs = 1.0 - 2.0 * bits[: count * self.block].astype(np.float64)
-        return signs.reshape(count, self.block).T
+        return signs.reshape(count, self.block)
 
 
 def _shift(rows: _Floats, by: NDArray[np.int64]) -> None:
@@ -191,22 +192,3 @@ def _shift(rows: _Floats, by: NDArray[np.int64]) -> None:
         part = slice(low, low + _ROWS)
         came_from = (columns - by[part, None]) % size
         rows[part] = np.take_along_axis(rows[part], came_from, axis=1)
-
-
-def _butterflies(columns: _Floats) -> _Floats:
-    """Return the Hadamard transform of each column, shape (B, K), in the stated order.
-
-    Args:
-        columns: contiguous; it is overwritten.
-    """
-    block, count = columns.shape
-    here, there = columns, np.empty_like(columns)
-    stride = 1
-    while stride < block:
-        a = here.reshape(block // (2 * stride), 2, stride * count)
-        b = there.reshape(a.shape)
-        np.add(a[:, 0], a[:, 1], out=b[:, 0])
-        np.subtract(a[:, 0], a[:, 1], out=b[:, 1])
-        here, there = there, here
-        stride *= 2
-    return here

@@ -55,6 +55,23 @@ class Loops(Protocol):
         """See `plain.sum_of_squares`."""
         ...
 
+    def butterflies(self, rows: NDArray[np.float64], /) -> NDArray[np.float64]:
+        """See `plain.butterflies`."""
+        ...
+
+    def placed(
+        self,
+        update: NDArray[np.floating[Any]],
+        gain: float,
+        shifts: NDArray[np.int64],
+        blocks: range,
+        first: int,
+        size: int,
+        /,
+    ) -> NDArray[np.float64]:
+        """See `plain.placed`."""
+        ...
+
 
 @functools.cache
 def compiled_loops() -> Loops | None:

@@ -312,3 +312,70 @@ def _contiguous(block: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """Return float32 or float64, in order; float16 is widened, exactly."""
     kind = np.float64 if block.dtype == np.float64 else np.float32
     return np.ascontiguousarray(block, dtype=kind)
+
+
+@_inlined
+def _two_strides(line: Any, stride: Any) -> None:
+    """Butterflies of `stride`, then of twice that: each value is read half as often."""
+    for low in range(0, len(line), 4 * stride):
+        for i in range(low, low + stride):
+            a, b = line[i], line[i + stride]
+            c, d = line[i + 2 * stride], line[i + 3 * stride]
+            ab, a_b, cd, c_d = a + b, a - b, c + d, c - d
+            line[i], line[i + stride] = ab + cd, a_b + c_d
+            line[i + 2 * stride], line[i + 3 * stride] = ab - cd, a_b - c_d
+
+
+_ROWS: Final = types.Array(types.float64, 2, "C")
+_READ_PLACES: Final = types.Array(types.int64, 1, "C", readonly=True)
+_WHERE: Final = [types.float64, types.intp, types.intp, types.intp]
+
+
+@_compiled(types.void, [_ROWS])
+def _butterflies(rows: Any) -> None:
+    for row in range(rows.shape[0]):
+        stride = 1
+        while stride < rows.shape[1]:
+            _two_strides(rows[row], stride)
+            stride *= 4
+
+
+def butterflies(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """See `plain.butterflies`."""
+    _butterflies(rows)
+    return rows
+
+
+@_compiled(
+    types.void,
+    [_ROWS, _READ_FLOATS, _READ_PLACES, *_WHERE],
+    [_ROWS, _READ_DOUBLES, _READ_PLACES, *_WHERE],
+)
+def _place(
+    rows: Any, update: Any, shifts: Any, gain: Any, block: Any, first: Any, size: Any
+) -> None:
+    count, length = rows.shape
+    # Eight places at a time: one line of the cache is written, and the eight that are
+    # read serve all blocks.
+    for low in range(0, length, 8):
+        for k in range(count):
+            for i in range(low, min(low + 8, length)):
+                place = block + k + shifts[i]
+                place = place - size if place >= size else place
+                place += first + i * size
+                rows[k, i] = gain * update[place] if place < len(update) else 0.0
+
+
+def placed(
+    update: NDArray[np.floating[Any]],
+    gain: float,
+    shifts: NDArray[np.int64],
+    blocks: range,
+    first: int,
+    size: int,
+) -> NDArray[np.float64]:
+    """See `plain.placed`."""
+    rows = np.empty((len(blocks), len(shifts)))
+    group = _contiguous(update[first : first + size * len(shifts)])
+    _place(rows, group, shifts, gain, blocks.start, 0, size)
+    return rows

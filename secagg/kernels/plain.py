@@ -175,3 +175,56 @@ def halved(values: NDArray[np.float64]) -> float:
         values[:half] += values[half:]
         values = values[:half]
     return float(values[0])
+
+
+def butterflies(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the Hadamard transform of each row, strides 1, 2, 4, ... in turn.
+
+    Args:
+        rows: shape (K, B), B a power of 4, contiguous; it may be overwritten.
+    """
+    count, block = rows.shape
+    # A block as a column, so that the short strides are long runs as well.
+    here = np.ascontiguousarray(rows.T)
+    there = np.empty_like(here)
+    stride = 1
+    while stride < block:
+        a = here.reshape(block // (2 * stride), 2, stride * count)
+        b = there.reshape(a.shape)
+        np.add(a[:, 0], a[:, 1], out=b[:, 0])
+        np.subtract(a[:, 0], a[:, 1], out=b[:, 1])
+        here, there = there, here
+        stride *= 2
+    return here.T
+
+
+def placed(
+    update: NDArray[np.floating[Any]],
+    gain: float,
+    shifts: NDArray[np.int64],
+    blocks: range,
+    first: int,
+    size: int,
+) -> NDArray[np.float64]:
+    """Return gain times the coordinates that stand in blocks of a group (spec 5.1).
+
+    Args:
+        update: shape (m,); beyond it all is zero.
+        gain: what every coordinate is multiplied by.
+        shifts: of each place of the group's blocks, below `size`, shape (B,).
+        blocks: which of the group's.
+        first: the group's first coordinate.
+        size: the group's blocks, G.
+
+    Returns:
+        Shape (K, B), one row a block.
+    """
+    place = np.array(blocks)[:, None] + shifts
+    # Below 2 G, so one subtraction does it; a remainder takes ten times as long.
+    place -= size * (place >= size)
+    place += first + np.arange(len(shifts)) * size
+    taken = np.take(update, place, mode="clip").astype(np.float64)
+    taken *= gain
+    if first + size * len(shifts) > len(update):
+        taken[place >= len(update)] = 0.0
+    return np.asarray(taken, dtype=np.float64)

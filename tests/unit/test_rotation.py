@@ -7,10 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secagg import kernels
 from secagg import rotation as module
+from secagg.kernels import plain
 from secagg.rotation import GROUP_BLOCKS, LARGEST_BLOCK, Rotation
 
 SEED = bytes(range(32))
+
+
+@pytest.fixture(params=["numpy", "numba"], autouse=True)
+def loops(request, monkeypatch):
+    """Both forms of the butterflies: they have the same bits."""
+    if request.param == "numpy":
+        monkeypatch.setattr(kernels, "loops", lambda: plain)
+    elif kernels.compiled_loops() is None:
+        pytest.skip("the extra fast is not installed")
+
+
 SIZES = [*range(1, 20), 63, 64, 65, 255, 256, 257]
 
 
@@ -102,6 +115,15 @@ def test_the_norm_is_kept_within_the_hair(magnitude, length):
     after = math.sqrt(math.fsum(turned**2)) / rotation.root
     # 13 roundings of 2^-53, and a few of this comparison's own.
     assert after == pytest.approx(before, rel=2.0**-48)
+
+
+@pytest.mark.parametrize("length", [1, 4, 60, 1000, 9000])
+def test_both_forms_have_the_same_bits(length, monkeypatch):
+    rotation = Rotation(SEED, length)
+    update = np.sin(np.arange(length)) * np.exp(np.arange(length) % 37)
+    there = rotation.forward(update, 0.1, 0, rotation.blocks)
+    monkeypatch.setattr(kernels, "loops", lambda: plain)
+    assert np.array_equal(rotation.forward(update, 0.1, 0, rotation.blocks), there)
 
 
 def energies(update):

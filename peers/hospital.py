@@ -24,6 +24,7 @@ from peers.membership import Membership, site_context
 from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
+from secagg.engine import device_of
 from secagg.entropy import Entropy
 
 Received: TypeAlias = Callable[[RoundRecord, NDArray[np.float64]], None]
@@ -37,13 +38,14 @@ class Trained:
     """What training gave, ready to be sent.
 
     Attributes:
-        update: the difference of the models, float64, shape (m,).
+        update: the difference of the models, float64, shape (m,); a tensor on the GPU
+            if that masks it.
         weight: how much it counts.
         extras: the declared metrics as integers, by wire name.
         metrics: all that the trainer said, for the person at the terminal.
     """
 
-    update: NDArray[np.float64] = field(repr=False)
+    update: tensors.Tensor = field(repr=False)
     weight: int
     extras: dict[str, int]
     metrics: dict[str, float]
@@ -140,7 +142,8 @@ class Hospital:
             log.warning("input_refused", place=training.place_of(error))
             self._shown(f"round {opened.round_no}: input refused: {error}")
         else:
-            self._done(log, silo.last_round, mean)
+            here = tensors.coordinates(mean, tensors.Layout.of(mean))
+            self._done(log, silo.last_round, np.asarray(here, dtype=np.float64))
 
     def _declines(self, task: str, log: Logger) -> bool:
         """Return whether a task is none of ours; say so once."""
@@ -220,11 +223,20 @@ class Hospital:
         before = model_file.load(blob, terms.framework)
         layout = tensors.Layout.of(before, terms.frozen)
         return Trained(
-            update=tensors.difference(result.state_dict, before, layout),
+            update=self._difference(result.state_dict, before, layout),
             weight=int(result.weight),
             extras=training.extras_of(result.metrics, terms.metrics),
             metrics=_floats(result),
         )
+
+    def _difference(
+        self, new: tensors.State, old: tensors.State, layout: tensors.Layout
+    ) -> tensors.Tensor:
+        """Return the update, on the GPU if the engine wants it there."""
+        device = device_of(self._config.engine)
+        if device is None:
+            return tensors.difference(new, old, layout)
+        return tensors.device_difference(new, old, layout, device)
 
     def _failed(self, error: TrainerError, log: Logger) -> None:
         """Note that the trainer failed; give up when it does so again and again.

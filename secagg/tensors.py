@@ -228,6 +228,22 @@ def difference(
     return update
 
 
+def device_difference(
+    new: State | Tensor, old: State | Tensor, layout: Layout, device: torch.device
+) -> torch.Tensor:
+    """Return the same update, bit by bit, where `device_coordinates` puts `new`.
+
+    Raises:
+        InputError: as `device_coordinates`, of either side.
+    """
+    import torch
+
+    there = device_coordinates(new, layout, device)
+    update = there.to(torch.float64, copy=True)
+    update -= device_coordinates(old, layout, there.device)
+    return update
+
+
 def _as_torch(tensor: Any) -> torch.Tensor:
     """Return a tensor without its gradient; an array as one, copied only if it must."""
     import torch

@@ -12,7 +12,7 @@ from peers import enrolment, model_file, records
 from peers.aggregator import AggregatorProgram
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
-from secagg import errors
+from secagg import errors, tensors
 from secagg.device.chunks import DeviceChunks
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.settings import Settings
@@ -48,13 +48,22 @@ async def test_a_hospital_with_a_gpu_takes_part_like_any_other(
         made.append(index)
         return chunk(chunks, index)
 
+    here = []
+    difference = tensors.difference
+
+    def noted_here(*given):
+        here.append(1)
+        return difference(*given)
+
     monkeypatch.setattr(DeviceChunks, "chunk", noted)
+    monkeypatch.setattr(tensors, "difference", noted_here)
     programs = Programs(tmp_path, rounds=1)
     programs.engines["bern"] = "triton"
     await programs.run()
     (done,) = programs.named("bern", "round_done")
     assert done["included"] is True
     assert made == [0]
+    assert len(here) == len(HOSPITALS) - 1
     moved, _ = programs.moved()
     bound = sum(report.error_bound or 0.0 for report in programs.reports) + 1e-6
     assert np.abs(moved - mean_step(HOSPITALS)).max() <= bound

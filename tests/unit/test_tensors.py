@@ -342,6 +342,25 @@ def test_5_1_what_is_not_finite_on_the_device_is_named(value, dtype, alone) -> N
     assert ("NaN" in text) == (value != value)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_difference_on_a_device_is_the_one_here(dtype) -> None:
+    old = {"w": torch.linspace(-3, 3, 100).to(dtype), "b": torch.ones(2)}
+    new = {"w": torch.linspace(-2, 4.1, 100).to(dtype), "b": torch.zeros(2)}
+    layout = Layout.of(old)
+    found = tensors.device_difference(new, old, layout, somewhere())
+    assert found.dtype == torch.float64
+    expected = tensors.difference(new, old, layout)
+    assert np.array_equal(found.cpu().numpy(), expected)
+
+
+def test_the_difference_leaves_both_models_as_they_are() -> None:
+    new, old = torch.ones(4, dtype=torch.float64), torch.full((4,), 0.25)
+    layout = Layout.of(new)
+    tensors.device_difference(new, old.double(), layout, somewhere())
+    assert new.tolist() == [1.0] * 4
+    assert old.tolist() == [0.25] * 4
+
+
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_state_of_another_layout_goes_to_no_device(other) -> None:
     state, named = OTHERS[other]

@@ -30,6 +30,9 @@ def simulate(
     drop: Drops = None,
     seed: Annotated[int, typer.Option(help="All but the times follows from it.")] = 0,
     bits: Annotated[int, typer.Option(help="Bits of a quantized coordinate.")] = 16,
+    rotation: Annotated[
+        bool, typer.Option("--rotation", help="Rotate updates: 11 bits then serve.")
+    ] = False,
     corruption_bound: Annotated[
         int | None, typer.Option("-c", "--corruption-bound", help="c; 1 by default.")
     ] = None,
@@ -58,6 +61,7 @@ def simulate(
         drop=parsed_drops(drop or []),
         seed=seed,
         bits=bits,
+        rotation=rotation,
         corruption_bound=corruption_bound,
         graph=graph,
         losses=losses,

@@ -82,6 +82,7 @@ def measure(
     drop: Mapping[str, int] | None = None,
     seed: int = 0,
     bits: int = 16,
+    rotation: bool = False,
     corruption_bound: int | None = None,
     unmasking: Executor | None = None,
     graph: str = "auto",
@@ -97,6 +98,7 @@ def measure(
         losses: silos that a regular graph may lose; None for a tenth, or all in `drop`.
         seed: everything but the times follows from it.
         bits: b in 8..24.
+        rotation: whether updates are rotated, so that fewer bits give the same error.
         corruption_bound: c; by default 1 from four silos on.
         unmasking: an executor on which the masks of the lost are expanded.
 
@@ -114,6 +116,7 @@ def measure(
         length=params,
         clip=1.0,
         bits=bits,
+        rotation=rotation,
         corruption_bound=default if corruption_bound is None else corruption_bound,
         graph=graph,
         losses=borne(losses, sum(drop.values()), silos),

@@ -32,6 +32,15 @@ def run(*args):
     return CliRunner().invoke(app, [*args])
 
 
+def test_a_rotation_takes_the_vector_in_whole_blocks():
+    row = json.loads(run(*SMALL, "--rotation", "--bits", "11", "--json").stdout)
+    plain = json.loads(run(*SMALL, "--bits", "11", "--json").stdout)
+    assert row["exact"] is True
+    # 64 places in place of 40, and the count of those that saturate; 2 bytes each.
+    more = row["bytes_up_per_client"] - plain["bytes_up_per_client"]
+    assert 48 <= more <= 52
+
+
 def test_json_has_every_promised_field():
     result = run(*SMALL, "--drop", "masked_input=1", "--json")
     row = json.loads(result.stdout)

@@ -1,6 +1,7 @@
 """The number layer against exact fractions, at its edges and for any rounding words."""
 
 import math
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -419,6 +420,19 @@ def test_no_word_can_break_the_bounds_of_a_rotated_update(
         x = whole(made, scale)
     assert np.abs(x).max() <= scale.x_max
     assert field.squared_norm(x) <= scale.delta_int**2
+
+
+def test_a_rotated_chunk_is_made_in_memory_of_its_own_size():
+    scale = rotated(1 << 22, clip=9.0)
+    update = np.ones(scale.length, dtype=np.float32)
+    made = quantized(update, scale)
+    made.chunk(0, 1 << 16, P)
+    tracemalloc.start()
+    made.chunk(1 << 20, (1 << 20) + (1 << 18), P)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The chunk is 1 MiB and a batch of blocks some more; the update is 16 MiB.
+    assert peak < 8 << 20
 
 
 def test_a_window_of_a_rotated_update_is_the_slice_of_the_whole():

@@ -29,6 +29,15 @@ def test_everything_but_times_and_memory_follows_from_the_seed():
     assert first == second
 
 
+def test_a_rotated_session_is_exact_in_a_field_of_16_bits():
+    report = measure(silos=5, params=300, bits=12, rotation=True, seed=3)
+    assert report.exact
+    assert report.width == 16
+    assert report.max_abs_error is not None
+    assert report.error_bound is not None
+    assert report.max_abs_error < report.error_bound
+
+
 def test_an_aborted_session_is_reported_with_its_code():
     report = measure(silos=4, params=10, drop={"consistency": 2}, seed=1)
     assert not report.completed

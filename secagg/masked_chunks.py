@@ -65,7 +65,8 @@ def masked_chunk(
     """
     chunks = chunks_of(x_u.params)
     start, stop = chunks.span(index)
-    y_u = np.array(x_u.window(start, stop), dtype=np.uint32)
+    # A window is made anew each time: it is masked where it lies.
+    y_u = x_u.window(start, stop)
     engine.accumulate(y_u, seeds, signs, start, stop)
     return _on_the_wire(MaskedVector(y_u), chunks.width)
 

@@ -206,8 +206,7 @@ class _Slice:
             self._streams[k].words.fill(row)
         rejected = sums.add(table, self._signs[rows.start : rows.stop])
         if len(rejected):
-            row_of, place = np.divmod(rejected, table.shape[1])
-            self._rejected.note(rows.start + row_of, begin + place)
+            self._rejected.note(rejected, rows.start, begin, table.shape[1])
 
 
 class _Rejected:
@@ -220,21 +219,33 @@ class _Rejected:
         self._streams = streams
         self._signs = np.array(signs, dtype=np.int64)
         self._start = np.uint64(start)
-        self._which: list[NDArray[np.intp]] = []
-        self._places: list[NDArray[np.intp]] = []
+        self._noted: list[NDArray[np.intp]] = []
+        self._tables: list[tuple[int, int, int, int]] = []
 
-    def note(self, which: NDArray[np.intp], places: NDArray[np.intp]) -> None:
-        """Remember streams, and the places in the slice at which each was left out."""
-        self.count += len(places)
-        self._which.append(which)
-        self._places.append(places)
+    def note(
+        self, rejected: NDArray[np.intp], first: int, begin: int, size: int
+    ) -> None:
+        """Remember what was left out of a table; all else is done for many at once.
+
+        Args:
+            rejected: row * size + place.
+            first: the stream of the first row.
+            begin: where in the slice the table begins.
+            size: of a row.
+        """
+        self.count += len(rejected)
+        self._noted.append(rejected)
+        self._tables.append((len(rejected), first, begin, size))
 
     def settle(self, acc: NDArray[np.uint32], p: int) -> None:
         """Add what stands in the words' stead, and forget them."""
         if not self.count:
             return
-        which = np.concatenate(self._which)
-        places = np.concatenate(self._places)
+        lengths, *columns = np.array(self._tables, dtype=np.intp).T
+        first, begin, size = (np.repeat(column, lengths) for column in columns)
+        rows, places = np.divmod(np.concatenate(self._noted), size)
+        which = first + rows
+        places += begin
         positions = self._start + places.astype(np.uint64)
         change = replacements(self._streams, which, positions).astype(np.int64)
         change *= self._signs[which]
@@ -243,8 +254,8 @@ class _Rejected:
         sums = acc[touched].astype(np.int64)
         np.add.at(sums, inverse, change)
         acc[touched] = field.to_field(sums, p)
-        self._which.clear()
-        self._places.clear()
+        self._noted.clear()
+        self._tables.clear()
         self.count = 0
 
 

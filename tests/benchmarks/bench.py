@@ -4,6 +4,8 @@
 merged by group into `results/results.json`; the pictures, `rows.md` and the README's
 table are then made from that file. Goals stand beside the figures and are never tested.
 
+Results of another machine, one with a GPU, are brought in with ``--merge FOLDER``.
+
 To add a group, write a module with a frozen dataclass of its sizes, whose defaults are
 the full ones, a `TOY` of it that ends in a second or two, and a function from sizes to
 rows; then name it in `GROUPS`. The tests run every group of that table at toy size.
@@ -39,7 +41,7 @@ from tests.benchmarks import (
 from tests.benchmarks.machine import this_commit, this_machine
 from tests.benchmarks.others import group as others
 from tests.benchmarks.others.remote import missing as others_missing
-from tests.benchmarks.results import KEPT, ROOT, GroupResult, load, save
+from tests.benchmarks.results import KEPT, ROOT, GroupResult, Results, load, save
 from tests.benchmarks.rows import Row
 
 
@@ -95,6 +97,12 @@ def measure(name: str, *, toy: bool = False) -> GroupResult:
     )
 
 
+def keep(folder: Path, found: Results) -> None:
+    """Merge results into those in `folder`, in the order of `GROUPS`."""
+    merged = {**load(folder), **found}
+    save(folder, {name: merged[name] for name in GROUPS if name in merged})
+
+
 def write(folder: Path, *, readme: Path | None) -> None:
     """Make all that is made from the results in `folder`."""
     results = load(folder)
@@ -110,16 +118,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parser().parse_args(arguments)
     # A pipe has no width: wide enough that a row is a line or two.
     console = Console() if Console().is_terminal else Console(width=160)
-    for name in asked.only or list(GROUPS):
+    if asked.merge is not None:
+        keep(asked.results, load(asked.merge))
+    chosen = asked.only or ([] if asked.merge else list(GROUPS))
+    for name in chosen:
         why = GROUPS[name].missing()
         if why:
             console.print(f"{name}: not measured here, {why}", style="yellow")
             continue
         found = measure(name, toy=asked.toy)
         table.print_group(console, name, found)
-        merged = {**load(asked.results), name: found}
-        order = [known for known in GROUPS if known in merged]
-        save(asked.results, {known: merged[known] for known in order})
+        keep(asked.results, {name: found})
     kept = asked.results == KEPT
     write(asked.results, readme=ROOT / "README.md" if kept else None)
 
@@ -128,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(GROUPS), metavar="GROUP")
     parser.add_argument("--results", type=Path, default=KEPT, metavar="FOLDER")
+    parser.add_argument(
+        "--merge", type=Path, metavar="FOLDER", help="results of another machine"
+    )
     parser.add_argument("--toy", action="store_true", help="seconds, and no meaning")
     return parser
 

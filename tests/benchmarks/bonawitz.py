@@ -122,7 +122,7 @@ def _server(sizes: Sizes, ours: Figure, recording: Recording, percent: int) -> R
         reference=None if theirs is None else Figure.exact(theirs),
         compare="figure",
         goal=None if goal is None else at_most(goal),
-        headline=True,
+        headline=percent in {min(sizes.losses), max(sizes.losses)},
         labels={"n": silos, "m": sizes.length, "what": "server", "loss": percent},
     )
 

@@ -1,7 +1,7 @@
 """Pictures of the kept results: growth with n, growth with m, and the other libraries.
 
 Colours are those of Okabe and Ito, as in the demo's picture; shapes say the same again.
-A picture whose rows were not measured is left as it is.
+A picture is drawn where its group was measured.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from matplotlib.ticker import FuncFormatter
 from peers.demo.figure import BLUE, FAINT, GRID, INK, ORANGE, VERMILION
 from tests.benchmarks.results import GroupResult, Results
 from tests.benchmarks.rows import Row, shown
+from tests.benchmarks.table import pictured
 
 _GREEN = "#009E73"
 _STYLES = {"client": (BLUE, "o"), "aggregator": (ORANGE, "s")}
@@ -32,24 +33,21 @@ _PEERS = {
 
 def draw(results: Results, folder: Path) -> None:
     """Draw what there are rows for into `folder`."""
-    pictures: Mapping[str, tuple[str, Callable[[GroupResult], Figure | None]]] = {
-        "growth_n.png": ("growth", _with_silos),
-        "growth_m.png": ("growth", _with_length),
-        "others.png": ("others", _others),
+    pictures: Mapping[str, Callable[[GroupResult], Figure]] = {
+        "others.png": _others,
+        "growth_n.png": _with_silos,
+        "growth_m.png": _with_length,
     }
     with mpl.rc_context({"font.size": 10, "axes.edgecolor": GRID, "text.color": INK}):
-        for name, (group, make) in pictures.items():
-            figure = make(results[group]) if group in results else None
-            if figure is not None:
-                figure.savefig(
-                    folder / name, dpi=130, facecolor="white", metadata={"Software": ""}
-                )
+        for name, group in pictured(results).items():
+            figure = pictures[name](results[group])
+            figure.savefig(
+                folder / name, dpi=130, facecolor="white", metadata={"Software": ""}
+            )
 
 
-def _with_silos(found: GroupResult) -> Figure | None:
+def _with_silos(found: GroupResult) -> Figure:
     rows = [row for row in found.rows if row.labels.get("growth") == "n"]
-    if not rows:
-        return None
     length = rows[0].labels["m"]
     figure, (seconds, size) = _panels(
         f"Growth with the number of silos, m = {length:,}", found, 2
@@ -63,10 +61,8 @@ def _with_silos(found: GroupResult) -> Figure | None:
     return figure
 
 
-def _with_length(found: GroupResult) -> Figure | None:
+def _with_length(found: GroupResult) -> Figure:
     rows = [row for row in found.rows if row.labels.get("growth") == "m"]
-    if not rows:
-        return None
     silos = rows[0].labels["n"]
     figure, (total, each) = _panels(
         f"Growth with the length of the vector, n = {silos}", found, 2
@@ -112,7 +108,7 @@ def _line(
     )
 
 
-def _others(found: GroupResult) -> Figure | None:
+def _others(found: GroupResult) -> Figure:
     silos = sorted({int(row.labels["n"]) for row in found.rows})
     peers = {str(row.labels["peer"]) for row in found.rows}
     names = [name for name in _PEERS if name == "secagg" or name in peers]

@@ -40,7 +40,21 @@ def markdown(results: Results) -> str:
         " does not. [Every row](tests/benchmarks/results/rows.md).",
         *_measured(results),
     ]
+    for name, group in pictured(results).items():
+        lines += ["", f"![{group}](tests/benchmarks/results/{name})"]
     return "\n".join(lines) + "\n"
+
+
+_PICTURES = {
+    "others.png": "others",
+    "growth_n.png": "growth",
+    "growth_m.png": "growth",
+}
+
+
+def pictured(results: Results) -> dict[str, str]:
+    """Return the pictures there are, and the group that each shows."""
+    return {name: group for name, group in _PICTURES.items() if group in results}
 
 
 def full_markdown(results: Results) -> str:

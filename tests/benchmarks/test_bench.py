@@ -35,8 +35,27 @@ def test_the_page_of_all_rows_is_that_of_the_kept_results():
     assert page == table.full_markdown(load(KEPT))
 
 
-def test_groups_measured_one_after_another_are_kept_together(tmp_path, capsys):
+def test_groups_measured_one_after_another_are_kept_together(tmp_path):
     bench.main(["--toy", "--only", "sizes", "--results", str(tmp_path)])
     bench.main(["--toy", "--only", "engine", "--results", str(tmp_path)])
     assert list(load(tmp_path)) == ["engine", "sizes"]
-    assert "sizes" in capsys.readouterr().out
+
+
+def test_results_of_another_machine_are_brought_in(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    save(there, {"engine": bench.measure("engine", toy=True)})
+    bench.main(["--merge", str(there), "--results", str(here)])
+    assert load(here) == load(there)
+
+
+def test_every_picture_is_drawn_where_its_group_was_measured(tmp_path):
+    found = {name: bench.measure(name, toy=True) for name in ("growth", "others")}
+    save(tmp_path, found)
+    bench.write(tmp_path, readme=None)
+    drawn = {file.name for file in tmp_path.glob("*.png")}
+    assert drawn == set(table.pictured(found))
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in drawn)
+
+
+def test_the_readme_links_the_pictures_that_there_are():
+    assert all((KEPT / name).is_file() for name in table.pictured(load(KEPT)))

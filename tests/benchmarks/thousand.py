@@ -65,7 +65,7 @@ def run(sizes: Sizes) -> Iterator[Row]:
             unit=unit,
             compare="figure",
             detail=f"{report['width']} bits an element" if unit == "bytes" else lost,
-            headline=name in {"Whole simulation", "A hospital", "Aggregator"},
+            headline=name == "Whole simulation",
             labels=labels,
         )
 

@@ -110,7 +110,7 @@ def _client(sizes: Sizes, silos: int, name: str, ours: Costs, theirs: Costs) -> 
         ours=ours.client,
         reference=theirs.client,
         goal=at_least(_CLIENT[silos]) if flower and silos in _CLIENT else None,
-        headline=name != Plain.name,
+        headline=_headline(sizes, silos, name),
         labels={"n": silos, "m": sizes.length, "peer": name, "what": "client"},
     )
 
@@ -129,7 +129,7 @@ def _server(
         goal=at_least(_SERVER[key]) if flower and key in _SERVER else None,
         detail=f"relative L2 error of the mean {ours.errors[lost]:.1e} beside"
         f" {theirs.errors[lost]:.1e}",
-        headline=name != Plain.name,
+        headline=_headline(sizes, silos, name),
         labels={
             "n": silos,
             "m": sizes.length,
@@ -153,7 +153,7 @@ def _bytes(sizes: Sizes, silos: int, name: str, ours: Costs, theirs: Costs) -> R
         goal=at_most(_BYTES) if name == Flower.name else None,
         detail=f"{ours.bytes_up / sizes.length:.2f} a parameter beside"
         f" {theirs.bytes_up / sizes.length:.2f}",
-        headline=name != Plain.name,
+        headline=_headline(sizes, silos, name),
         labels={"n": silos, "m": sizes.length, "peer": name, "what": "bytes"},
     )
 
@@ -175,6 +175,11 @@ def _memory(
             compare="share",
             labels={"n": silos, "peer": name, "what": f"{party} memory"},
         )
+
+
+def _headline(sizes: Sizes, silos: int, name: str) -> bool:
+    """Flower at every n, CKKS at the greatest."""
+    return name == Flower.name or (name == Ckks.name and silos == max(sizes.silos))
 
 
 def _what(sizes: Sizes, silos: int) -> str:

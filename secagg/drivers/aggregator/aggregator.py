@@ -34,7 +34,10 @@ NO_MODEL = bytes(32)
 """The model hash of sums that belong to no model."""
 
 DELIVERY_SECONDS = 5.0
-"""How long an aggregator that leaves waits for silos to ask for the last mean."""
+"""How long an aggregator that leaves waits for the next part of the last mean to go."""
+
+DELIVERY_RATE = 10e6
+"""Bytes a second to all silos together, below which it waits no longer."""
 
 GOODBYE = "the aggregator is stopping"
 
@@ -171,19 +174,23 @@ class Aggregator:
     async def deliver(self) -> None:
         """Wait a moment for the silos that are still fetching the last mean.
 
-        To be called once, before `close`, while silos can still connect. It takes at
-        most `DELIVERY_SECONDS`, whatever they do.
+        To be called once, before `close`, while silos can still connect. It ends when
+        nothing has moved for `DELIVERY_SECONDS`, and whatever they do, not later than
+        the mean takes to all of them at `DELIVERY_RATE`.
         """
         last = self.last_outcome
         if last is None or last.result.vector is None:
             return
-        members = set(last.sets["u1"])
+        members, library = set(last.sets["u1"]), self._reception.library
+        most = DELIVERY_SECONDS + len(members) * last.result.vector.size / DELIVERY_RATE
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DELIVERY_SECONDS):
-                await self._reception.library.delivered(
-                    last.result.vector.hash, lambda: members & {*self.connected}
+            async with asyncio.timeout(most):
+                await library.delivered(
+                    last.result.vector.hash,
+                    lambda: members & {*self.connected},
+                    patience=DELIVERY_SECONDS,
                 )
-                await self._reception.library.finish()
+                await library.finish()
 
     async def close(self) -> None:
         """Say goodbye and let go; the session that runs can be resumed."""

@@ -49,7 +49,7 @@ class Library:
         self._moved.set()
 
     async def delivered(
-        self, digest: bytes, to: Callable[[], Iterable[PeerId]]
+        self, digest: bytes, to: Callable[[], Iterable[PeerId]], *, patience: float
     ) -> None:
         """Wait until everybody has the whole blob.
 
@@ -57,10 +57,15 @@ class Library:
             digest: the blob.
             to: says for whom to wait, anew whenever something has changed: who left is
                 not waited for.
+            patience: seconds in which some part of a blob has to go out.
+
+        Raises:
+            TimeoutError: none did.
         """
         while not self._has.get(digest, set()).issuperset(to()):
             self._moved.clear()
-            await self._moved.wait()
+            async with asyncio.timeout(patience):
+                await self._moved.wait()
 
     async def finish(self) -> None:
         """Wait for what is being sent now."""
@@ -77,6 +82,7 @@ class Library:
                     self._blobs.read, asked.hash, offset, PART_BYTES
                 )
                 await connection.push(blob_frame(asked.hash, offset, part))
+                self._moved.set()
         except (ConnectionLost, errors.StateError):
             await connection.close()
             return

@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from secagg.drivers.aggregator import library
 from secagg.drivers.aggregator.blobs import KEPT, BlobStore
 from secagg.drivers.aggregator.library import Library
@@ -70,7 +72,7 @@ async def test_a_leaving_aggregator_waits_for_who_is_still_there(
     books, digest = lent(tmp_path, monkeypatch)
     readers = {peer: Reader(peer) for peer in (A, B)}
     there = {A, B}
-    waiting = asyncio.create_task(books.delivered(digest, lambda: there))
+    waiting = asyncio.create_task(books.delivered(digest, lambda: there, patience=60))
     books.serve(readers[A].connection, Fetch(hash=digest, offset=0))
     for _ in range(3):
         await readers[A].part()
@@ -90,7 +92,7 @@ async def test_a_cut_while_sending_is_no_delivery(tmp_path, monkeypatch) -> None
     await reader.part()
     await reader.far.cut()
     await books.leave(reader.connection)
-    waiting = asyncio.create_task(books.delivered(digest, lambda: {A}))
+    waiting = asyncio.create_task(books.delivered(digest, lambda: {A}, patience=60))
     await asyncio.sleep(0)
     assert not waiting.done()
     waiting.cancel()
@@ -105,4 +107,27 @@ async def test_who_has_what_is_known_for_the_blobs_that_are_kept(
     for k in range(KEPT + 3):
         books._note(A, bytes([k]) * 32)
     assert len(books._has) == KEPT
-    await books.delivered(bytes([KEPT + 2]) * 32, lambda: {A})
+    await books.delivered(bytes([KEPT + 2]) * 32, lambda: {A}, patience=60)
+
+
+async def test_a_delivery_of_which_nothing_moves_is_given_up(
+    tmp_path, monkeypatch
+) -> None:
+    books, digest = lent(tmp_path, monkeypatch)
+    with pytest.raises(TimeoutError):
+        await books.delivered(digest, lambda: {A}, patience=0.001)
+
+
+async def test_every_part_that_goes_out_is_a_move(tmp_path, monkeypatch) -> None:
+    books, digest = lent(tmp_path, monkeypatch)
+    moves: list[bool] = []
+    monkeypatch.setattr(books._moved, "set", lambda: moves.append(True))
+    reader = Reader(A)
+    books.serve(reader.connection, Fetch(hash=digest, offset=0))
+    for _ in range(3):
+        await reader.part()
+    await books.finish()
+    # Three parts, and that A has the whole.
+    assert len(moves) == 4
+    await reader.far.cut()
+    await asyncio.gather(reader.serving, return_exceptions=True)

@@ -5,7 +5,7 @@ Also the step both sides take alike: from a Result and the vector it names to th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -188,20 +188,24 @@ def error_of(result: Result, params: Parameters) -> ErrorBound:
 
 
 def losses(
-    sets: Mapping[str, tuple[PeerId, ...]], dropped: Mapping[PeerId, str]
+    sets: Mapping[str, tuple[PeerId, ...]],
+    dropped: Mapping[PeerId, str],
+    left_out: Collection[PeerId] = (),
 ) -> dict[PeerId, Loss]:
     """Return where each member fell out first.
 
     Args:
         sets: ``u0`` to ``u5``; one that was not fixed is empty.
         dropped: why, for those that broke a rule or left.
+        left_out: whose vector came, and whose neighbours did not.
     """
+    reasons = {**dict.fromkeys(left_out, LEFT_OUT), **dropped}
     fixed = [name for name in _LOST_IN if sets.get(name)]
     lost: dict[PeerId, Loss] = {}
     for peer in sets["u0"]:
         missed = next((name for name in fixed if peer not in sets[name]), None)
         if missed is not None:
-            reason = dropped.get(peer, SILENT)
+            reason = reasons.get(peer, SILENT)
             lost[peer] = Loss(round=_LOST_IN[missed], reason=reason)
     return lost
 

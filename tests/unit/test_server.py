@@ -6,9 +6,11 @@ import pytest
 
 from secagg import codec, errors, events
 from secagg import messages as msg
+from secagg.alike import carried_out_by
 from secagg.names import PeerId, Round, SessionId
 from secagg.server import Server
 from secagg.signing import seal
+from secagg.simulation.meter import SharedWork
 from secagg.transitions import COLLECTING, ServerPhase
 from tests.helpers import (
     AGGREGATOR,
@@ -411,3 +413,29 @@ def test_a_replay_is_of_ones_own_shares() -> None:
 def test_it_shows_session_and_phase() -> None:
     server = scene().server
     assert repr(server) == f"Server({server.sid.hex()[:12]}, advertise_keys)"
+
+
+# --- who has too few neighbours left
+
+
+def test_4_5_7_who_is_left_out_of_u3_votes_releases_and_gets_the_result() -> None:
+    """Of 45 members 19 of silo 7's neighbours are lost, one fewer than may be."""
+    world = scene(45, 0, 1, graph="regular", losses=20)
+    with carried_out_by(SharedWork()):
+        world.started().until("share_keys")
+        degree, lonely = world.server.params.degree, silo(7)
+        near = world.server._state.graph.neighbours(lonely)
+        lost = near[: degree.k - degree.least + 1]
+        world.silent = dict.fromkeys(lost, Round.MASKED_INPUT)
+        world.pump()
+        assert world.server.left_out == set()
+        while world.outcome(AGGREGATOR) is None:
+            round_ = Round(world.server.phase.value)
+            world.tell_server(events.DeadlinePassed(round=round_))
+            world.pump()
+    assert_exact(world, {*world.clients} - {*lost, lonely})
+    assert world.server.left_out == {lonely}
+    assert world.server.dropped == {}
+    end = world.clients[lonely].end
+    assert isinstance(end, events.Completed)
+    assert not end.included

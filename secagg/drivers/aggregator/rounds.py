@@ -255,8 +255,6 @@ class Round:
         result, params = ended.result, session.server.params
         released = self._released(session, ended)
         error = None if released is None else outcome.error_of(result, params)
-        alone = dict.fromkeys(session.server.left_out, outcome.LEFT_OUT)
-        reasons = {**alone, **session.reasons}
         return RoundOutcome(
             task_id=ended.manifest.task_id,
             round_no=ended.manifest.round_no,
@@ -266,7 +264,7 @@ class Round:
             vector=released,
             extras=dict(result.extras),
             sets=ended.sets,
-            lost=outcome.losses(ended.sets, reasons),
+            lost=outcome.losses(ended.sets, session.reasons, session.server.left_out),
             late=late,
             error=error,
             durations=dict(session.durations),

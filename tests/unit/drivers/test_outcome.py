@@ -6,9 +6,9 @@ import pytest
 from secagg import events, pipeline
 from secagg.consortium import Consortium
 from secagg.drivers import outcome
-from secagg.drivers.outcome import Attempt, Loss, RoundRecord
+from secagg.drivers.outcome import LEFT_OUT, SILENT, Attempt, Loss, RoundRecord
 from secagg.messages import BlobRef, Result
-from secagg.names import Mean, SessionId, VectorSum
+from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
 from secagg.released import encoded
 from secagg.task import Task
@@ -101,6 +101,14 @@ def test_a_member_is_lost_in_the_first_set_it_is_not_in() -> None:
         c: Loss(round="masked_input", reason="rule 4.5-1: another root"),
         d: Loss(round="advertise_keys", reason=outcome.SILENT),
     }
+
+
+def test_who_was_left_out_for_want_of_neighbours_was_not_silent() -> None:
+    alone, silent = PeerId("a"), PeerId("b")
+    sets = {"u0": (alone, silent), "u1": (alone, silent), "u3": (PeerId("c"),)}
+    found = outcome.losses(sets, {}, {alone})
+    assert found[alone] == Loss(round="masked_input", reason=LEFT_OUT)
+    assert found[silent].reason == SILENT
 
 
 def test_a_set_that_was_never_fixed_loses_nobody() -> None:

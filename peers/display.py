@@ -19,6 +19,7 @@ from secagg.drivers.progress import Progress
 _HOSPITAL_PHASES: Final = {
     "ready": "ready, waiting for the others",
     "advertised": "keys sent",
+    "tossed": "coin opened",
     "shared": "keys shared",
     "acked": "shares verified",
     "masking": "masking and sending",

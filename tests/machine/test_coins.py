@@ -15,6 +15,7 @@ from secagg import messages as msg
 from secagg.cohort import Carried
 from secagg.names import Round
 from secagg.policy import Policy
+from secagg.transitions import COLLECTING
 from tests.helpers import (
     AGGREGATOR,
     assert_aborted,
@@ -45,6 +46,27 @@ def sent(world, peer, type_):
 
 def checked(world):
     check_all(world.clients.values(), world.consortium.roster, 0)
+
+
+def late_until(world, phase):
+    """Run up to a phase; where nothing is on its way, a deadline passes."""
+    while world.server.phase != phase:
+        go_on(world)
+
+
+def ended(world):
+    """Run to the end."""
+    while world.outcome(AGGREGATOR) is None:
+        go_on(world)
+    return world.pump().outcome(AGGREGATOR)
+
+
+def go_on(world):
+    if world._queue:
+        world._deliver(world._queue.popleft())
+    else:
+        round_ = Round(world.server.phase.value)
+        world.tell_server(events.DeadlinePassed(round=round_))
 
 
 # --- the aggregator
@@ -182,6 +204,18 @@ def test_9_3_an_aggregator_restarted_among_the_coins_draws_the_same_graph() -> N
     world.pump()
     assert world.outcome(AGGREGATOR) == undisturbed.outcome(AGGREGATOR)
     assert_exact(world, ALL)
+
+
+@pytest.mark.parametrize("phase", [phase.value for phase in COLLECTING])
+def test_9_3_a_session_restarted_in_any_phase_ends_as_it_would_have(phase) -> None:
+    silent = {4: "masked_input"}
+    world, undisturbed = scene(**SPARSE, silent=silent), scene(**SPARSE, silent=silent)
+    undisturbed.run()
+    late_until(world.started(), phase)
+    world.server, _ = restarted(world)
+    assert ended(world) == undisturbed.outcome(AGGREGATOR)
+    assert_exact(world, [u for u in ALL if u != silo(4)])
+    checked(world)
 
 
 def test_9_3_after_the_coins_the_journal_alone_gives_the_graph_again() -> None:

@@ -172,6 +172,8 @@ class Receiver:
     async def turn(self) -> None:
         """Let everybody send, and wait until all is here."""
         await self._all.wait()
+        # Everybody says when its round is over: the mean fetched, nothing left to do.
+        await asyncio.gather(*(line.recv() for line in self._lines))
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(self._receive(line) for line in self._lines))
         self.seconds.append(time.perf_counter() - began)
@@ -205,6 +207,7 @@ async def take_part(plan: Plan, peer: PeerId, ports: list[int]) -> dict[str, Any
         for _ in range(plan.turns):
             await silo.contribute(update)
             clock.turn()
+            await line.send(b"ready")
             await line.recv()
             cpu = time.process_time()
             for frame in frames:

@@ -227,6 +227,7 @@ class World:
             "clock": self.clock,
             "entropy": SeededEntropy(seed),
             "observer": seen.append,
+            "policy": self.policy,
             "state": MemoryStore(),
         }
         return silo_over(self.line(peer).dial, **{**given, **changes})

@@ -18,8 +18,8 @@ from secagg.engine.threads import BLOCK, Sums, ThreadedEngine, aligned
 # Elements reduced at a time in 64 bits: 256 KiB with the quotients.
 _WIDE: Final = 1 << 14
 
-# Reducing after every second or every mask costs more than counting the carries.
-_FEW: Final = 2
+# Reducing after every third mask costs more than counting the carries.
+_FEW: Final = 3
 
 
 class NumpyThreads(ThreadedEngine):
@@ -48,7 +48,7 @@ def lazy_sums(width: int) -> Sums:
 
 
 class _NarrowSums:
-    """Sums of several elements within 32 bits: w <= 30.
+    """Sums of several elements within 32 bits: w <= 29.
 
     `field.lazy_terms` states the bound: an accumulator below p, a multiple of p for
     what will be taken away, and `most` elements, each at most p - 1.
@@ -85,7 +85,7 @@ class _NarrowSums:
 
 
 class _CarriedSums:
-    """Sums modulo 2^32 beside a count of carries, for w = 31 and 32.
+    """Sums modulo 2^32 beside a count of carries, for w = 30 to 32.
 
     The sum is block + carries * 2^32, with carries in -127..127.
     """
@@ -131,7 +131,8 @@ class _CarriedSums:
     def finish(self) -> None:
         """See `Sums.finish`.
 
-        2^32 is 2 mod p_31 and 5 mod p_32, so 127 carries are worth less than p.
+        2^32 is 140 mod p_30, 2 mod p_31 and 5 mod p_32, so 127 carries are worth less
+        than p.
         """
         for begin in range(0, len(self._block), _WIDE):
             block = self._block[begin : begin + _WIDE]

@@ -84,7 +84,7 @@ def parts(params: Parameters, plan: Plan) -> dict[str, Callable[[], object]]:
     seeds = [MaskSeed(k.to_bytes(32, "little"), Tag.PAIR) for k in range(n)]
     signs = [1 if k % 2 else -1 for k in range(n)]
     acc = np.zeros(m, dtype=np.uint32)
-    pair, peer = agree.KeyPair(_KEY), agree.KeyPair(_KEY[::-1])
+    peers = [agree.KeyPair(bytes([1 + k % 255]) * 32).public for k in range(n - 1)]
     signer = SigningKey(_KEY)
     text = bytes(200)
     signature = signer.sign(text)
@@ -92,9 +92,11 @@ def parts(params: Parameters, plan: Plan) -> dict[str, Callable[[], object]]:
     sealed = seal(_KEY, bytes(12), bytes(100), text)
 
     def agreements() -> None:
-        for _ in range(n - 1):
-            agree.shared_secret(pair, peer.public)
-            agree.shared_secret(pair, peer.public)
+        # Fresh pairs: one that has agreed with a peer may remember it.
+        channel, mask = agree.KeyPair(_KEY), agree.KeyPair(_KEY[::-1])
+        for peer in peers:
+            agree.shared_secret(channel, peer)
+            agree.shared_secret(mask, peer)
             # The channel's two directions, the pair's seed, and its mask's key.
             for _ in range(4):
                 kdf.hkdf(_KEY, _KEY, text)

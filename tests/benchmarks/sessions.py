@@ -29,7 +29,7 @@ from secagg.client_state import TaskMemory
 from secagg.cohort import Cohort
 from secagg.consortium import NO_MODEL, Consortium, open_session
 from secagg.contribution import Contribution, contribution
-from secagg.crypto import agree
+from secagg.crypto import agree, sign, transcript
 from secagg.engine import AUTO, MaskEngine, engine, one_thread
 from secagg.names import Mean, PeerId, Round, SessionId, VectorSum
 from secagg.server import Server
@@ -175,6 +175,7 @@ class Recording:
         people, peer = self.plan.consortium(), self.server.sets["u3"][0]
         # Made now, where it is made at all: it is there before a session begins.
         self.plan.update(0)
+        _forget()
         meter = CostMeter()
         task, terms = self.plan.task, self.server.manifest
         client = people.client(peer, OPEN_POLICY, {task.task_id: TaskMemory()})
@@ -214,6 +215,7 @@ class Recording:
             meter=meter,
         )
         cohort._stored = dict(self.stored)
+        _forget()
         me = cohort.aggregator
         with meter.at(me):
             effects = server.start()
@@ -283,6 +285,15 @@ def _ended(plan: Plan, cohort: _Recorder) -> Recording:
 
 def _median(counted: Mapping[PeerId, Mapping[str, int]], peers: Sequence[PeerId]):
     return float(np.median([sum(counted[peer].values()) for peer in peers]))
+
+
+def _forget() -> None:
+    """Forget what the process remembers of keys: a new session has new ones."""
+    for module in (agree, sign, transcript):
+        for value in vars(module).values():
+            clear = getattr(value, "cache_clear", None)
+            if clear is not None:
+                clear()
 
 
 @contextlib.contextmanager

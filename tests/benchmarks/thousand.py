@@ -36,7 +36,10 @@ def run(sizes: Sizes) -> Iterator[Row]:
     report = _simulated(sizes)
     wall = time.perf_counter() - began
     what = f"n = {sizes.silos:,}, m = {sizes.length:,}"
-    lost = f"{report['u1']} in U1, {report['u3']} in the sum, {report['u5']} in U5"
+    lost = (
+        f"{report['neighbours']} neighbours; {report['u1']} in U1,"
+        f" {report['u3']} in the sum, {report['u5']} in U5"
+    )
     labels: dict[str, Label] = {"n": sizes.silos, "m": sizes.length}
     yield Row(
         group="thousand",

@@ -16,8 +16,9 @@ END = 1 << 64
 TAGS = st.sampled_from(list(keystream.Tag))
 
 
-def test_tags_spell_ksm1_to_ksm5_and_are_distinct():
-    assert [t.value for t in keystream.Tag] == [0x4B534D31 + i for i in range(5)]
+def test_tags_spell_ksm_and_a_digit_from_1_on():
+    spelled = [tag.value.to_bytes(4, "big") for tag in keystream.Tag]
+    assert spelled == [f"KSM{digit}".encode() for digit in range(1, len(spelled) + 1)]
 
 
 def test_words_gives_the_known_answers():

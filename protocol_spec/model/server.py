@@ -347,7 +347,8 @@ class Server:
         """The Certificate (spec 4.6)."""
         given = self._given("Consistency")
         self._floor("4.6-4", list(given), self.params.q)
-        votes = [[v, self.accepted["Consistency"][v].signature] for v in given]
+        voters = list(given)[: self.params.q]
+        votes = [[v, self.accepted["Consistency"][v].signature] for v in voters]
         return self._send_all("Certificate", {"votes": votes})
 
     def close_unmasking(self) -> Effects:

@@ -101,6 +101,49 @@ def test_a_client_deals_on_no_graph_of_other_coins(lie, rule) -> None:
     checked(world)
 
 
+def bent_signature(message):
+    first, *rest = message.entries
+    return msg.KeyList(entries=(replace(first, signature=bytes(64)), *rest))
+
+
+def without_commitment(message):
+    *rest, last = message.entries
+    bare = replace(last.keys, coin_commitment=None)
+    return msg.KeyList(entries=(*rest, replace(last, keys=bare)))
+
+
+CLOSED = [
+    (lambda m: msg.KeyList(entries=m.entries[:4]), "4.2-4"),
+    (lambda m: msg.KeyList(entries=m.entries[::-1]), "4.2-1"),
+    (lambda m: msg.KeyList(entries=(m.entries[0], *m.entries[2:])), "4.2-3"),
+    (bent_signature, "4.2-2"),
+    (without_commitment, "4.2-5"),
+]
+
+
+@pytest.mark.parametrize(("lie", "rule"), CLOSED)
+def test_4_10_4_no_coin_is_opened_under_a_key_list_that_is_refused(lie, rule) -> None:
+    world = scene(**SPARSE)
+    lying(world, KeyList=only(ME, lie))
+    world.run()
+    assert refusals(world) == {ME: [rule]}
+    assert sent(world, ME, "Coin") == []
+    checked(world)
+
+
+def test_4_10_4_a_key_list_that_comes_again_opens_the_same_coin() -> None:
+    world = scene(**SPARSE).started().until("coin")
+    [key_list] = [c for c in world.waiting("KeyList") if c.receiver == ME]
+    for _ in range(3):
+        world.tell_client(
+            ME, events.Received(peer=AGGREGATOR, envelope=key_list.envelope)
+        )
+    opened = sent(world, ME, "Coin")
+    assert len(opened) == 3
+    assert opened[1:] == opened[:-1]
+    assert len(world.clients[ME].outbox) == 2
+
+
 def test_two_lists_of_coins_cannot_both_be_those_of_one_key_list() -> None:
     """Half of the clients are shown another graph: they refuse it, all of them."""
     half = ALL[:4]

@@ -309,6 +309,7 @@ class PolicyTerms(Section):
     corruption_bound: int = Field(default=1, ge=0)
     min_inputs: int = Field(default=3, ge=3)
     smallest_sparse: int = Field(default=SMALLEST_SPARSE, ge=3)
+    sparse_corrupt_percent: int = Field(default=0, ge=0, le=33)
     max_clip: float | None = Field(default=None, gt=0)
     min_bits: int = Field(default=8, ge=8, le=24)
     min_range: float | None = Field(default=None, gt=0)

@@ -269,6 +269,7 @@ def policy_of(terms: PolicyTerms, tasks: tuple[str, ...] | None) -> Policy:
         corruption_bound=terms.corruption_bound,
         min_inputs=terms.min_inputs,
         smallest_sparse=terms.smallest_sparse,
+        sparse_corrupt_percent=terms.sparse_corrupt_percent,
         max_clip=terms.max_clip,
         min_bits=terms.min_bits,
         min_range=terms.min_range,

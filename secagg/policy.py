@@ -36,6 +36,9 @@ class Policy:
             announce at least so much.
         max_length: the greatest m.
         smallest_sparse: the least n for which a regular graph is accepted.
+        sparse_corrupt_percent: the least c on a regular graph, in percent of n. There
+            a secret opens to c_k + 1 neighbours, 2 of them at c = 1 whatever n; on the
+            complete graph, to no fewer than half of all.
     """
 
     tasks: frozenset[str] | None = None
@@ -52,6 +55,7 @@ class Policy:
     min_noise_multiplier: float = 0.0
     max_length: int = 1 << 40
     smallest_sparse: int = SMALLEST_SPARSE
+    sparse_corrupt_percent: int = 0
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a Manifest below any floor.
@@ -72,12 +76,23 @@ class Policy:
         _demand(c >= bound, f"c = {c} is below corruption_bound {bound}")
         least = self.min_inputs
         _demand(inputs >= least, f"|U3| may be {inputs}, below min_inputs {least}")
-        sparse = self.smallest_sparse
+        self._check_graph(manifest)
+        self._check_numbers(manifest)
+
+    def _check_graph(self, manifest: Manifest) -> None:
+        if manifest.graph == "complete":
+            return
+        n, c = len(manifest.members), manifest.corruption_bound
+        sparse, percent = self.smallest_sparse, self.sparse_corrupt_percent
         _demand(
-            manifest.graph == "complete" or n >= sparse,
+            n >= sparse,
             f"n = {n} is below smallest_sparse {sparse} for the {manifest.graph} graph",
         )
-        self._check_numbers(manifest)
+        _demand(
+            100 * c >= percent * n,
+            f"c = {c} of n = {n} is below sparse_corrupt_percent {percent} for the"
+            f" {manifest.graph} graph",
+        )
 
     def _check_numbers(self, manifest: Manifest) -> None:
         clip, limit = manifest.clip, self.max_clip

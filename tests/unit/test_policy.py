@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from secagg import errors
+from secagg.graph import degree_of
 from secagg.messages import Manifest, Member, NoiseTerms
 from secagg.names import PeerId
 from secagg.policy import Policy
@@ -54,6 +55,12 @@ FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
         {"n": 13, "graph": "regular", "losses": 2},
         "n = 12 is below smallest_sparse 13 for the regular graph",
     ),
+    (
+        {"smallest_sparse": 13, "sparse_corrupt_percent": 10},
+        {"n": 21, "c": 2, "graph": "regular", "losses": 2},
+        {"n": 20, "c": 2, "graph": "regular", "losses": 2},
+        "c = 2 of n = 21 is below sparse_corrupt_percent 10 for the regular graph",
+    ),
     ({"max_clip": 1.5}, {"clip": 1.51}, {"clip": 1.5}, "1.51"),
     ({"min_bits": 16}, {"bits": 15}, {"bits": 16}, "15"),
     ({"min_range": 0.5}, {"ranges": ((1, 0.49), (1, 1.0))}, {}, "0.49"),
@@ -82,6 +89,19 @@ def test_a_manifest_below_one_floor_is_refused_by_4_1_5_with_its_value(
         policy.check(manifest(**below))
     assert caught.value.rule == "4.1-5"
     assert said in caught.value.detail
+
+
+def test_the_share_of_the_corrupt_is_asked_for_on_a_regular_graph_alone() -> None:
+    policy = Policy(smallest_sparse=13, sparse_corrupt_percent=10)
+    policy.check(manifest(21, 2))
+    with pytest.raises(errors.RemoteProtocolError, match="sparse_corrupt_percent"):
+        policy.check(manifest(21, 2, graph="regular", losses=2))
+
+
+def test_a_regular_graph_of_little_corruption_has_a_threshold_of_two() -> None:
+    """Why a hospital may ask for a share of n: c = 1 stays 1 among a thousand."""
+    assert degree_of(1000, 1, 100).t == 2
+    assert degree_of(1000, 100, 100).t == 33
 
 
 def test_tasks_none_and_clip_none_allow_any() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from secagg import errors
 from secagg.policy import Policy
 from tests.drivers.world import World, error_of, is_mean_of, sends
 
@@ -47,3 +48,19 @@ async def test_one_lost_before_its_coin_costs_an_attempt_and_is_named(network) -
     assert outcome.sets["u3"] == tuple(others)
     for peer in others:
         assert is_mean_of(outcome, means[peer])
+
+
+async def test_too_few_left_for_a_regular_graph_end_the_round_and_are_told(
+    network,
+) -> None:
+    """Eight have one, seven have none: there is no other attempt."""
+    world = World(8, network, corruption_bound=0, graph="regular", losses=1)
+    world.policy = POLICY
+    lost = world.peers[0]
+    world.lost = {lost}
+    line = world.line(lost)
+    line.fall_at, line.for_good = sends("Coin"), True
+    async with world.serve() as aggregator, world.silos() as silos:
+        with pytest.raises(errors.SessionAborted, match=r"4\.10-3") as caught:
+            await world.round(aggregator, silos)
+    assert caught.value.missing == (lost,)

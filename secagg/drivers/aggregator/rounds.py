@@ -152,13 +152,20 @@ class Round:
         )
         if not enough:
             raise self._given_up("too few are ready for another attempt")
-        session = self._open()
+        session = self._open() if first else self._open_again()
         self.sessions.append(session)
         session.start()
         return session
 
     def _failed_sids(self) -> set[bytes]:
         return {attempt.sid for attempt in self._attempts}
+
+    def _open_again(self) -> Session:
+        """Open another attempt; those that are left may be too few for its terms."""
+        try:
+            return self._open()
+        except errors.ParameterError as error:
+            raise self._given_up(str(error)) from None
 
     def _open(self) -> Session:
         """Journal a new session over those that are ready."""

@@ -1,8 +1,12 @@
 """Rounds on the regular graph over a transport: all there, one cut off, one lost."""
 
+import asyncio
+
 import pytest
 
 from secagg import errors
+from secagg.drivers import progress
+from secagg.messages import Ready
 from secagg.policy import Policy
 from tests.drivers.world import World, error_of, is_mean_of, sends
 
@@ -48,6 +52,47 @@ async def test_one_lost_before_its_coin_costs_an_attempt_and_is_named(network) -
     assert outcome.sets["u3"] == tuple(others)
     for peer in others:
         assert is_mean_of(outcome, means[peer])
+
+
+async def test_one_that_kept_its_coin_is_out_of_the_round_though_ready_again(
+    network,
+) -> None:
+    """Else it could end every attempt, by Ready, keys and silence."""
+    world = sparse(network)
+    lost, *others = world.peers
+    world.lost = {lost}
+    line = world.line(lost)
+    line.fall_at, line.for_good = sends("Coin"), True
+    back: list[asyncio.Task[None]] = []
+
+    async def come_back(aggregator) -> None:
+        await settled()
+        round_ = aggregator._stage.round
+        anew = Ready(
+            task_id=world.task.task_id,
+            round_no=round_.row.round_no,
+            model_hash=round_.row.model_hash,
+            ready_nonce=bytes(32),
+        )
+        round_.gathering.add(lost, anew)
+
+    async with world.serve() as aggregator, world.silos() as silos:
+
+        def watch(event) -> None:
+            if isinstance(event, progress.SessionAborted):
+                back.append(asyncio.create_task(come_back(aggregator)))
+
+        world.watchers.append(watch)
+        outcome, _ = await world.round(aggregator, silos)
+    await asyncio.gather(*back)
+    assert len(back) == len(outcome.attempts) == 1
+    assert outcome.sets["u0"] == tuple(others)
+
+
+async def settled() -> None:
+    """The attempt that failed is dealt with."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_too_few_left_for_a_regular_graph_end_the_round_and_are_told(

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Final
 
 from secagg.drivers import progress
 from secagg.drivers.clock import Clock
 from secagg.drivers.progress import Observer
 from secagg.messages import Ready
 from secagg.names import PeerId
+
+KEPT_COIN: Final = (
+    "rule 4.10-3: its coin stayed closed, which ended the attempt; the round goes on"
+    " without it, the next one is open to it"
+)
+"""What a silo is told that is out of the round for its coin."""
 
 
 class Gathering:
@@ -18,12 +25,15 @@ class Gathering:
     def __init__(self, observer: Observer) -> None:
         """Begin with nobody."""
         self.ready: dict[PeerId, bytes] = {}
+        self.barred: frozenset[PeerId] = frozenset()
         self._observer = observer
         self._expected: frozenset[PeerId] = frozenset()
         self._changed = asyncio.Event()
 
     def add(self, peer: PeerId, ready: Ready) -> None:
         """Note that a silo is ready; a new process has a new nonce and replaces it."""
+        if peer in self.barred:
+            return
         self.ready[peer] = ready.ready_nonce
         waiting = tuple(sorted(self._expected - set(self.ready)))
         self._observer(progress.PeerReady(peer=peer, waiting_for=waiting))
@@ -33,6 +43,15 @@ class Gathering:
         """Forget those that were silent or are blamed; they may say Ready again."""
         for peer in peers:
             self.ready.pop(peer, None)
+
+    def bar(self, peers: Collection[PeerId]) -> None:
+        """Forget those that kept their coins, for all of the round (spec 4.10).
+
+        Each costs an attempt, so that one which says Ready again and again would
+        otherwise end every attempt there is.
+        """
+        self.barred |= frozenset(peers)
+        self.remove(peers)
 
     async def wait(
         self,

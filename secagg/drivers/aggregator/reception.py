@@ -17,6 +17,7 @@ from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.connections import Connections, Quota, Quotas
+from secagg.drivers.aggregator.gathering import KEPT_COIN
 from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.library import Library
@@ -273,6 +274,8 @@ class Reception:
             self.miss(peer, ready.round_no, f"{ask}: {blamed}")
         elif round_ is None:
             self.miss(peer, ready.round_no, "that round is over")
+        elif peer in round_.gathering.barred:
+            self.miss(peer, ready.round_no, KEPT_COIN)
         elif said != (self._task_id, round_.row.round_no, round_.row.model_hash):
             now = f"round {round_.row.round_no} of task {self._task_id} is open"
             self.miss(peer, ready.round_no, f"{now}; train on its model")

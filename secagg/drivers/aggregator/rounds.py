@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from secagg import errors, events, pipeline
 from secagg.drivers import outcome
 from secagg.drivers.aggregator.connections import Connections
-from secagg.drivers.aggregator.gathering import Gathering
+from secagg.drivers.aggregator.gathering import KEPT_COIN, Gathering
 from secagg.drivers.aggregator.journal import COMPLETED, FAILED, Journal, RoundRow
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.session import Ended, Session
@@ -218,14 +218,23 @@ class Round:
         out = {*ended.missing, *ended.culprits, *session.server.dropped}
         nonces = {one.peer: one.ready_nonce for one in session.server.manifest.members}
         ready = self.gathering.ready
+        if ended.code == "4.10-3":
+            self._bar(session, frozenset(ended.missing) & {*session.server.sets["u1"]})
         # The silent may be back in a moment; the blamed and the refusing may not.
         self._expected = frozenset(nonces) - {*ended.culprits, *session.server.dropped}
+        self._expected -= self.gathering.barred
         # Who said Ready anew meanwhile is here again.
         self.gathering.remove([u for u in out if ready.get(u) == nonces.get(u)])
         if not ended.retry:
             raise self._given_up("no other attempt is allowed")
         # Also to those that came back, or were restarted, while the session ran.
         self._site.announce(frozenset(self.gathering.ready))
+
+    def _bar(self, session: Session, kept: frozenset[PeerId]) -> None:
+        """Leave out of the round, and tell so, who kept its coin (spec 4.10)."""
+        self.gathering.bar(kept)
+        for peer in sorted(kept):
+            self._site.miss(peer, session.server.manifest.round_no, KEPT_COIN)
 
     def _given_up(self, why: str) -> errors.SessionAborted:
         last = self._attempts[-1]

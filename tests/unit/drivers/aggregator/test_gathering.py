@@ -107,6 +107,18 @@ async def test_who_was_silent_is_forgotten_until_it_is_ready_again() -> None:
     assert not one.ready
 
 
+async def test_who_kept_its_coin_is_out_of_the_round_whatever_it_says() -> None:
+    one, _, events = gathering()
+    one.add(A, ready())
+    one.add(B, ready())
+    one.bar([B])
+    seen = len(events)
+    one.add(B, ready(2))
+    assert set(one.ready) == {A}
+    assert one.barred == {B}
+    assert len(events) == seen
+
+
 async def test_who_is_waited_for_is_said_with_every_ready() -> None:
     one, clock, events = gathering()
     waiting = wait(one, clock)

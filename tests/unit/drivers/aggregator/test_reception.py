@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -97,6 +98,25 @@ async def test_a_ready_for_another_round_is_missed() -> None:
         await asyncio.gather(running, return_exceptions=True)
     assert isinstance(heard, Missed)
     assert "round 1 of task demo is open" in heard.reason
+
+
+async def test_one_that_kept_its_coin_is_told_that_it_is_out_of_the_round() -> None:
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        opened = await guest.hear()
+        assert isinstance(opened, RoundOpen)
+        round_ = aggregator._stage.round
+        assert round_ is not None
+        round_.gathering.bar([world.peers[0]])
+        await guest.say(replace(READY, model_hash=opened.model_hash))
+        heard = await guest.hear()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert isinstance(heard, Missed)
+    assert "its coin stayed closed" in heard.reason
 
 
 async def test_a_session_that_nobody_knows_is_over() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import field, packing, vector
+from secagg import field, packing
 from secagg.contribution import Contribution, DeviceContribution
 from secagg.engine import MaskEngine, MaskSeed
 from secagg.names import MaskedVector, VectorSum
@@ -100,7 +100,8 @@ def opened_chunk(
     # At most 2^12 vectors and 2^31 sums of masks, each below 2^32: within 2^64.
     total = np.zeros(end - begin, dtype=np.uint64)
     for chunk in stored:
-        total += vector.check_chunk(chunk, index, chunks)
+        packing.check_shape(chunk, end - begin, chunks.width)
+        packing.add_unpacked(total, chunk, chunks.width)
     for start, sums in masks:
         total[start - begin : start - begin + len(sums)] += sums
     return VectorSum(field.centre(field.reduce(total, params.p), params.p))

@@ -10,9 +10,6 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secagg import errors, packing
 from secagg.crypto import merkle
 from secagg.field import MAX_WIDTH, MIN_WIDTH
@@ -108,13 +105,8 @@ def is_next(index: int, stored: int, chunks: Chunks) -> bool:
     return index == stored
 
 
-def check_chunk(
-    chunk: bytes | memoryview, index: int, chunks: Chunks
-) -> NDArray[np.uint32]:
-    """Return the elements of a chunk as received.
-
-    Returns:
-        Elements in [0, p), as many as the chunk has places.
+def check_chunk(chunk: bytes | memoryview, index: int, chunks: Chunks) -> None:
+    """Check a chunk as received, and unpack nothing.
 
     Raises:
         LocalProtocolError: there is no such chunk; ask `is_next` first.
@@ -122,7 +114,7 @@ def check_chunk(
             (rule 7.1-4), or an element not below p (rule 7.1-5).
     """
     start, stop = chunks.span(index)
-    return packing.unpack(chunk, stop - start, chunks.width)
+    packing.check_packed(chunk, stop - start, chunks.width)
 
 
 def leaf_hash(sid: SessionId, index: int, chunk: bytes | memoryview) -> bytes:

@@ -33,6 +33,18 @@ class Loops(Protocol):
         """See `plain.unpack`."""
         ...
 
+    def add_unpacked(
+        self, words: NDArray[np.uint64], width: int, sums: NDArray[np.uint64], /
+    ) -> int:
+        """See `plain.add_unpacked`."""
+        ...
+
+    def largest_packed(
+        self, words: NDArray[np.uint64], width: int, count: int, /
+    ) -> int:
+        """See `plain.largest_packed`."""
+        ...
+
     def rounded(
         self,
         scaled: NDArray[np.float64],

@@ -208,25 +208,33 @@ def pack(elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64]) -> i
     return int(_pack(np.ascontiguousarray(elements), width, out))
 
 
-@_compiled(types.uint32, [_READ_WORDS, types.uint64, _VECTOR])
+@_inlined
+def _pair(words: Any, bit: Any) -> Any:
+    """Return the 64 bits from `bit` on, of the one or two words that hold them."""
+    word, shift = bit >> _uint64(6), bit & _uint64(63)
+    # In two steps, since shifting by all 64 bits is undefined.
+    above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
+    return (words[word] >> shift) | above
+
+
+# A chunk in a frame may begin at any byte.
+_LOOSE_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True, aligned=False)
+
+
+@_compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _VECTOR])
 def _unpack(words: Any, width: Any, out: Any) -> Any:
-    """Read pairs of elements, each from the one or two words that hold it."""
+    """Read pairs of elements."""
     mask = _uint64((_uint64(1) << width) - _uint64(1))
-    size, bit, top = _uint64(len(out)), _uint64(0), _uint32(0)
-    for i in range(_uint64(0), size - size % _uint64(2), _uint64(2)):
-        word, shift = bit >> _uint64(6), bit & _uint64(63)
-        # In two steps, since shifting by all 64 bits is undefined.
-        above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
-        pair = (words[word] >> shift) | above
+    size, top = _uint64(len(out)), _uint32(0)
+    for k in range(size // _uint64(2)):
+        i = _uint64(2) * _uint64(k)
+        pair = _pair(words, i * width)
         first, second = _uint32(pair & mask), _uint32((pair >> width) & mask)
         out[i] = first
         out[i + _uint64(1)] = second
         top = max(top, first, second)
-        bit += _uint64(2) * width
     if size % _uint64(2):
-        word, shift = bit >> _uint64(6), bit & _uint64(63)
-        above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
-        last = _uint32(((words[word] >> shift) | above) & mask)
+        last = _uint32(_pair(words, (size - _uint64(1)) * width) & mask)
         out[size - _uint64(1)] = last
         top = max(top, last)
     return top
@@ -235,6 +243,51 @@ def _unpack(words: Any, width: Any, out: Any) -> Any:
 def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> int:
     """See `plain.unpack`."""
     return int(_unpack(words, width, out))
+
+
+@_compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _WORDS])
+def _add_unpacked(words: Any, width: Any, sums: Any) -> Any:
+    """Add pairs of elements."""
+    mask = _uint64((_uint64(1) << width) - _uint64(1))
+    size, top = _uint64(len(sums)), _uint64(0)
+    for k in range(size // _uint64(2)):
+        i = _uint64(2) * _uint64(k)
+        pair = _pair(words, i * width)
+        first, second = pair & mask, (pair >> width) & mask
+        sums[i] += first
+        sums[i + _uint64(1)] += second
+        top = max(top, first, second)
+    if size % _uint64(2):
+        last = _pair(words, (size - _uint64(1)) * width) & mask
+        sums[size - _uint64(1)] += last
+        top = max(top, last)
+    return _uint32(top)
+
+
+def add_unpacked(
+    words: NDArray[np.uint64], width: int, sums: NDArray[np.uint64]
+) -> int:
+    """See `plain.add_unpacked`."""
+    return int(_add_unpacked(words, width, sums))
+
+
+@_compiled(types.uint32, [_LOOSE_WORDS, types.uint64, types.uint64])
+def _largest_packed(words: Any, width: Any, count: Any) -> Any:
+    """Look at pairs of elements."""
+    mask = _uint64((_uint64(1) << width) - _uint64(1))
+    bit, top = _uint64(0), _uint64(0)
+    for _ in range(count // _uint64(2)):
+        pair = _pair(words, bit)
+        top = max(top, pair & mask, (pair >> width) & mask)
+        bit += _uint64(2) * width
+    if count % _uint64(2):
+        top = max(top, _pair(words, bit) & mask)
+    return _uint32(top)
+
+
+def largest_packed(words: NDArray[np.uint64], width: int, count: int) -> int:
+    """See `plain.largest_packed`."""
+    return int(_largest_packed(words, width, count))
 
 
 @_compiled(

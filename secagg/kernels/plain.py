@@ -46,17 +46,61 @@ def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> in
     """Read elements of w bits, lowest bit first, and return the largest.
 
     Args:
-        words: little endian, shape (ceil(k w / 64) + 1,), the last one 0.
+        words: little endian, shape (ceil(k w / 64) + 1,) or longer; what follows the
+            k w bits is looked at and has no effect.
         width: w, 16..32.
         out: shape (k,).
     """
     largest = 0
     for begin in range(0, len(out), _BLOCK):
         block = out[begin : begin + _BLOCK]
-        first = begin * width // _GROUP
-        _unpack(words[first : first + _BLOCK * width // _GROUP], width, block)
-        largest = max(largest, int(block.max()))
+        largest = max(largest, _unpacked_block(words, width, begin, block))
     return largest
+
+
+def add_unpacked(
+    words: NDArray[np.uint64], width: int, sums: NDArray[np.uint64]
+) -> int:
+    """Add elements of w bits to sums, and return the largest element.
+
+    Args:
+        words: as for `unpack`.
+        width: w, 16..32.
+        sums: shape (k,); changed in place, and not reduced.
+    """
+    largest = 0
+    scratch = np.empty(min(len(sums), _BLOCK), dtype=np.uint32)
+    for begin in range(0, len(sums), _BLOCK):
+        part = sums[begin : begin + _BLOCK]
+        block = scratch[: len(part)]
+        largest = max(largest, _unpacked_block(words, width, begin, block))
+        part += block
+    return largest
+
+
+def largest_packed(words: NDArray[np.uint64], width: int, count: int) -> int:
+    """Return the largest of `count` elements of w bits, and write none.
+
+    Args:
+        words: as for `unpack`.
+        width: w, 16..32.
+        count: how many elements; of none, the largest is 0.
+    """
+    largest = 0
+    scratch = np.empty(min(count, _BLOCK), dtype=np.uint32)
+    for begin in range(0, count, _BLOCK):
+        block = scratch[: count - begin]
+        largest = max(largest, _unpacked_block(words, width, begin, block))
+    return largest
+
+
+def _unpacked_block(
+    words: NDArray[np.uint64], width: int, begin: int, out: NDArray[np.uint32]
+) -> int:
+    """Read a block of elements from element `begin` on, and return the largest."""
+    first = begin * width // _GROUP
+    _unpack(words[first : first + _BLOCK * width // _GROUP], width, out)
+    return int(out.max())
 
 
 def _places(width: int) -> list[tuple[int, int, int]]:

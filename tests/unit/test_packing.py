@@ -1,5 +1,7 @@
 """Packing against one big integer, at every width, and each refusal."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,9 +28,18 @@ def some(count, width, seed=1):
 
 
 def assert_refused(rule, data, count, width):
-    with pytest.raises(errors.CodecError) as caught:
-        packing.unpack(data, count, width)
-    assert caught.value.rule == rule
+    for taker in (packing.unpack, packing.check_packed, added):
+        with pytest.raises(errors.CodecError) as caught:
+            taker(data, count, width)
+        assert caught.value.rule == rule
+
+
+def added(data, count, width):
+    """Add up what is packed, as the aggregator does."""
+    packing.check_shape(data, count, width)
+    sums = np.zeros(count, dtype=np.uint64)
+    packing.add_unpacked(sums, data, width)
+    return sums
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -60,6 +71,24 @@ def test_a_vector_longer_than_a_block_is_one_stream(width):
     assert np.array_equal(packing.unpack(data, count, width), elements)
     seam = (plain._BLOCK - 64) * width // 8
     assert data[seam:] == stream(elements[plain._BLOCK - 64 :], width)
+
+
+@given(
+    width=st.integers(16, 32),
+    count=st.integers(1, 400),
+    cuts=st.sets(st.integers(0, 6)),
+    shift=st.integers(0, 8),
+)
+def test_slices_that_are_added_make_up_the_whole(width, count, cuts, shift):
+    elements = some(count, width, seed=count)
+    frame = b"\xff" * shift + packing.pack(elements, width)
+    data = memoryview(frame)[shift:]
+    packing.check_packed(data, count, width)
+    bounds = sorted({0, count} | {64 * k for k in cuts if 64 * k < count})
+    sums = np.arange(count, dtype=np.uint64)
+    for low, high in itertools.pairwise(bounds):
+        packing.add_unpacked(sums[low:high], data, width, first=low)
+    assert np.array_equal(sums, elements + np.arange(count, dtype=np.uint64))
 
 
 def test_blocks_may_be_cut_at_any_multiple_of_8():

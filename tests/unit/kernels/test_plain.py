@@ -35,6 +35,45 @@ def test_packing_and_unpacking_are_the_bit_stream(loops, width, elements):
     assert found.tolist() == elements
 
 
+@given(
+    loops=FORM,
+    width=st.integers(16, 32),
+    elements=st.lists(st.integers(0, 2**32 - 1), max_size=140),
+    before=st.integers(0, 2**63),
+)
+def test_what_is_added_is_what_unpacking_gives(loops, width, elements, before):
+    elements = [e % 2**width for e in elements]
+    stream = sum(e << i * width for i, e in enumerate(elements))
+    size = -(-len(elements) * width // 64) + 1
+    words = np.frombuffer(stream.to_bytes(8 * size, "little"), dtype=np.uint64)
+    sums = np.full(len(elements), before, dtype=np.uint64)
+    largest = max(elements, default=0)
+    assert loops.add_unpacked(words, width, sums) == largest
+    assert sums.tolist() == [before + e for e in elements]
+    assert loops.largest_packed(words, width, len(elements)) == largest
+
+
+@every_form
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("shift", [0, 1, 5])
+def test_words_are_read_from_any_byte_and_over_blocks(loops, width, shift):
+    size = plain._BLOCK + 65
+    values = np.random.default_rng(width).integers(0, 2**width, size, dtype=np.uint32)
+    words = np.zeros(-(-size * width // 64) + 1, dtype=np.uint64)
+    plain.pack(values, width, words[:-1])
+    moved = np.frombuffer(bytes(shift) + words.tobytes(), np.uint64, offset=shift)
+    sums = np.ones(size, dtype=np.uint64)
+    found = np.empty(size, dtype=np.uint32)
+    tops = {
+        loops.add_unpacked(moved, width, sums),
+        loops.largest_packed(moved, width, size),
+        loops.unpack(moved, width, found),
+    }
+    assert tops == {int(values.max())}
+    assert np.array_equal(sums, values + np.uint64(1))
+    assert np.array_equal(found, values)
+
+
 @every_form
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("extra", [0, 1, 63])

@@ -31,7 +31,7 @@ from peers.config_types import (
     listed,
 )
 from peers.toml_file import read_config
-from secagg.params import SMALLEST_SPARSE
+from secagg.params import SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT
 
 PHASES: Final = (
     "advertise_keys",
@@ -309,7 +309,7 @@ class PolicyTerms(Section):
     corruption_bound: int = Field(default=1, ge=0)
     min_inputs: int = Field(default=3, ge=3)
     smallest_sparse: int = Field(default=SMALLEST_SPARSE, ge=3)
-    sparse_corrupt_percent: int = Field(default=0, ge=0, le=33)
+    sparse_corrupt_percent: int = Field(default=SPARSE_CORRUPT_PERCENT, ge=0, le=33)
     max_clip: float | None = Field(default=None, gt=0)
     min_bits: int = Field(default=8, ge=8, le=24)
     min_range: float | None = Field(default=None, gt=0)

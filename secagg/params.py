@@ -35,6 +35,9 @@ EXTRA_BOUND = 1 << 62
 ADJACENCIES = tuple(Adjacency)
 SMALLEST_SPARSE = 151
 """Members from which on the regular graph is the usual one: fewer gain little by it."""
+SPARSE_CORRUPT_PERCENT = 10
+"""The usual least c on a regular graph, in percent of n: c = 1 among a thousand members
+would leave a threshold of two neighbours."""
 
 _EXTRA_NAME = re.compile(r"[a-z0-9_]{1,32}")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from secagg import errors
 from secagg.messages import Manifest
-from secagg.params import SMALLEST_SPARSE, input_floor
+from secagg.params import SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT, input_floor
 from secagg.scale import MAX_RANGES
 
 
@@ -55,7 +55,7 @@ class Policy:
     min_noise_multiplier: float = 0.0
     max_length: int = 1 << 40
     smallest_sparse: int = SMALLEST_SPARSE
-    sparse_corrupt_percent: int = 0
+    sparse_corrupt_percent: int = SPARSE_CORRUPT_PERCENT
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a Manifest below any floor.

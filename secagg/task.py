@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from secagg import errors
 from secagg.graph import degree_of
 from secagg.messages import Extra, Manifest, Member, NoiseTerms
 from secagg.names import PeerId, RangeRuns
-from secagg.params import SMALLEST_SPARSE, input_floor
+from secagg.params import SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT, input_floor
 from secagg.roster import Roster
 from secagg.rotation import Rotation
 from secagg.scale import Scale
@@ -51,7 +52,8 @@ class Task:
         weighting: ``uniform`` or ``weighted``.
         max_weight: w_max; 1 for uniform.
         extras: further exact integers to sum, each with its range.
-        corruption_bound: c.
+        corruption_bound: c; where ``auto`` takes the regular graph, at least a tenth of
+            the members.
         chunk_log2: a chunk has 2^chunk_log2 elements.
         dp: noise on what is released, None for none.
         durations: milliseconds for the seven phases from AdvertiseKeys to Result.
@@ -137,25 +139,23 @@ class Task:
                 radius *= min(1.0, ROTATED_DEVIATIONS / math.sqrt(places))
         return ((self.length, radius),)
 
-    def graph_of(self, n: int) -> tuple[str, int | None]:
-        """Return the Manifest's `graph` and `losses` for n members (spec 2.2).
+    def graph_of(self, n: int) -> tuple[str, int | None, int]:
+        """Return the Manifest's `graph`, `losses` and c for n members (spec 2.2).
 
         Raises:
             ParameterError: a regular graph is asked for, and n, c and d have none.
         """
-        few = self.graph == "auto" and n < SMALLEST_SPARSE
-        if self.graph == "complete" or few:
-            return "complete", None
-        try:
-            return "regular", self._sparse_losses(n)
-        except errors.ParameterError:
-            if self.graph == "regular":
-                raise
-            return "complete", None
-
-    def _sparse_losses(self, n: int) -> int:
-        """Return d of a regular graph of n members, if there is one."""
         c = self.corruption_bound
+        if self.graph == "regular":
+            return "regular", self._sparse_losses(n, c), c
+        if self.graph == "auto" and n >= SMALLEST_SPARSE:
+            usual = max(c, -(-n * SPARSE_CORRUPT_PERCENT // 100))
+            with suppress(errors.ParameterError):
+                return "regular", self._sparse_losses(n, usual), usual
+        return "complete", None, c
+
+    def _sparse_losses(self, n: int, c: int) -> int:
+        """Return d of a regular graph of n members, if there is one."""
         most = n - input_floor(n, c)
         usual = min(n // LOSSES_SHARE, most)
         losses = usual if self.losses is None else self.losses
@@ -201,7 +201,7 @@ class Task:
                 f"task {self.task_id}: rotation is {self.rotation}, and the session's"
                 f" seed is {'missing' if rotation is None else 'given'}"
             )
-        graph, losses = self.graph_of(len(ready))
+        graph, losses, c = self.graph_of(len(ready))
         members = tuple(Member(peer=u, ready_nonce=ready[u]) for u in sorted(ready))
         return Manifest(
             task_id=self.task_id,
@@ -210,7 +210,7 @@ class Task:
             aggregator=aggregator,
             roster_hash=roster.hash,
             members=members,
-            corruption_bound=self.corruption_bound,
+            corruption_bound=c,
             length=self.length,
             extras=self.extras,
             bits=self.bits,

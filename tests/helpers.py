@@ -259,7 +259,9 @@ def scene(
             **terms,
         }
     )
-    usual_policy = Policy(min_members=n, corruption_bound=c, smallest_sparse=0)
+    usual_policy = Policy(
+        min_members=n, corruption_bound=c, smallest_sparse=0, sparse_corrupt_percent=0
+    )
     allowed = usual_policy if policy is None else policy
     clients = {u: _client(consortium, u, allowed) for u in consortium.silos}
     for client in clients.values():

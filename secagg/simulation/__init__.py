@@ -47,7 +47,7 @@ def simulate(
             ``{"masked_input": {3}}``; they say nothing from that round on.
         weights: whole numbers >= 1 for a weighted mean; None for a uniform one.
         seed: everything is derived from it.
-        corruption_bound: c; by default 1 from four silos on, 0 for three.
+        corruption_bound: c; by default 1 from four silos on, 0 for three. See `Task`.
         clip: C, the L2 norm updates are clipped to; by default the largest there is,
             so nothing is clipped.
         bits: b in 8..24.

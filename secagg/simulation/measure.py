@@ -99,7 +99,7 @@ def measure(
         seed: everything but the times follows from it.
         bits: b in 8..24.
         rotation: whether updates are rotated, so that fewer bits give the same error.
-        corruption_bound: c; by default 1 from four silos on.
+        corruption_bound: c; by default 1 from four silos on, and as for `Task`.
         unmasking: an executor on which the masks of the lost are expanded.
 
     Raises:

@@ -32,7 +32,9 @@ from secagg.task import Task
 
 FloatArray = NDArray[np.float64]
 
-OPEN_POLICY = Policy(min_members=3, corruption_bound=0, smallest_sparse=0)
+OPEN_POLICY = Policy(
+    min_members=3, corruption_bound=0, smallest_sparse=0, sparse_corrupt_percent=0
+)
 """A simulation tries what a hospital may refuse."""
 
 

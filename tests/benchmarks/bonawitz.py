@@ -33,7 +33,7 @@ class Sizes:
 
     silos: tuple[int, ...] = (500, 1000)
     sparse: tuple[int, ...] = (1000,)
-    sparse_corruption: int = 100
+    sparse_corruption: int = 10
     length: int = 100_000
     losses: tuple[int, ...] = (0, 10, 30)
     repeats: int = REPEATS

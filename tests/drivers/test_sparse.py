@@ -11,7 +11,7 @@ from secagg.policy import Policy
 from tests.drivers.world import World, error_of, is_mean_of, sends
 
 COUNT = 9
-POLICY = Policy(corruption_bound=0, smallest_sparse=COUNT - 1)
+POLICY = Policy(corruption_bound=0, smallest_sparse=COUNT - 1, sparse_corrupt_percent=0)
 
 
 def sparse(network, **other):

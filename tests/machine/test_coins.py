@@ -36,7 +36,9 @@ from tests.unit.test_server import restarted
 SPARSE: dict[str, Any] = {"n": 8, "c": 0, "m": 2, "graph": "regular", "losses": 1}
 ALL = silos(1, 2, 3, 4, 5, 6, 7, 8)
 ME = silo(2)
-LAX = Policy(min_members=3, corruption_bound=0, smallest_sparse=0)
+LAX = Policy(
+    min_members=3, corruption_bound=0, smallest_sparse=0, sparse_corrupt_percent=0
+)
 
 
 def sent(world, peer, type_):

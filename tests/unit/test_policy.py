@@ -44,13 +44,13 @@ FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"corruption_bound": 2}, {"n": 10, "c": 1}, {"n": 10, "c": 2}, "c = 1"),
     ({"min_inputs": 5}, {"n": 6}, {"n": 8}, "min_inputs 5"),
     (
-        {"smallest_sparse": 13, "min_inputs": 11},
+        {"smallest_sparse": 13, "min_inputs": 11, "sparse_corrupt_percent": 0},
         {"n": 13, "graph": "regular", "losses": 3},
         {"n": 13, "graph": "regular", "losses": 2},
         "|U3| may be 10, below min_inputs 11",
     ),
     (
-        {"smallest_sparse": 13},
+        {"smallest_sparse": 13, "sparse_corrupt_percent": 0},
         {"n": 12, "graph": "regular", "losses": 2},
         {"n": 13, "graph": "regular", "losses": 2},
         "n = 12 is below smallest_sparse 13 for the regular graph",

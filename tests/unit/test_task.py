@@ -117,15 +117,16 @@ def test_a_task_with_the_defaults_is_within_all_ranges() -> None:
 @pytest.mark.parametrize(
     ("n", "asked", "found"),
     [
-        (150, {}, ("complete", None)),
-        (151, {}, ("regular", 15)),
-        (151, {"losses": 40}, ("regular", 40)),
-        (1000, {}, ("regular", 100)),
-        (1000, {"graph": "complete"}, ("complete", None)),
-        (12, {"graph": "regular"}, ("regular", 1)),
-        (12, {"graph": "regular", "losses": 2}, ("regular", 2)),
+        (150, {}, ("complete", None, 1)),
+        (151, {}, ("regular", 15, 16)),
+        (151, {"losses": 40}, ("regular", 40, 16)),
+        (1000, {}, ("regular", 100, 100)),
+        (1000, {"corruption_bound": 200}, ("regular", 100, 200)),
+        (1000, {"graph": "complete"}, ("complete", None, 1)),
+        (12, {"graph": "regular"}, ("regular", 1, 1)),
+        (12, {"graph": "regular", "losses": 2}, ("regular", 2, 1)),
         # 151 members of whom 50 may be corrupt and 20 lost: no sparse graph is safe.
-        (151, {"corruption_bound": 50, "losses": 30}, ("complete", None)),
+        (151, {"corruption_bound": 50, "losses": 30}, ("complete", None, 50)),
     ],
 )
 def test_many_members_have_a_regular_graph_unless_told(n, asked, found) -> None:

@@ -230,6 +230,7 @@ def party(name: str, who: str) -> ClientParty | ServerParty:
         max_weight=1 << 62,
         max_length=1 << 62,
         smallest_sparse=0,
+        sparse_corrupt_percent=0,
     )
     client = Client(
         identity=identity,

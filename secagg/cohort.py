@@ -282,9 +282,12 @@ class Cohort:
         ]
 
     def _root(self, sid: SessionId, chunks: list[bytes]) -> bytes:
+        def leaf(index: int) -> bytes:
+            return vector.leaf_hash(sid, index, chunks[index])
+
         builder = vector.RootBuilder(sid)
-        for index, chunk in enumerate(chunks):
-            builder.add(index, chunk)
+        for one in self.engine.on_threads(leaf, range(len(chunks))):
+            builder.add_leaf(one)
         return builder.root()
 
     def _chunks_of(self, u3: tuple[PeerId, ...]) -> Callable[[int], Iterable[bytes]]:

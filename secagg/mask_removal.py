@@ -152,7 +152,11 @@ class MaskRemoval:
         for index, sums in itertools.groupby(parts, key=lambda part: part[0].chunk):
             masks_of_chunk = ((piece.start, sum_) for piece, sum_ in sums)
             yield opened_chunk(
-                stored(index), masks_of_chunk, index=index, params=params
+                stored(index),
+                masks_of_chunk,
+                index=index,
+                params=params,
+                engine=self.engine,
             )
 
     @property

@@ -7,7 +7,7 @@ compared with plain integers, its masks are made by the definition.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -76,6 +76,11 @@ class ReferenceEngine:
             stream = elements(seed.key, seed.tag, self._width, start, stop)
             total += sign * stream.astype(np.int64)
         acc[:] = (total % prime(self._width)).astype(np.uint32)
+
+    def on_threads(
+        self, work: Callable[[Any], Any], parts: Iterable[Any]
+    ) -> Iterator[Any]:
+        return map(work, parts)
 
 
 @dataclass(kw_only=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg import errors
 from secagg.crypto.prg import KEY_SIZE, POSITIONS, Tag
+
+_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,20 @@ class MaskEngine(Protocol):
 
         Raises:
             ParameterError: the arguments do not fit each other; `acc` is as it was.
+        """
+        ...
+
+    def on_threads(
+        self, work: Callable[[_Part], _Made], parts: Iterable[_Part]
+    ) -> Iterator[_Made]:
+        """Do other work on the engine's threads of this CPU, if it has several.
+
+        Args:
+            work: done for each part, side by side; it must not call the engine.
+            parts: all of them are taken at once.
+
+        Returns:
+            What `work` returned, in order; taking it waits, and raises what it raised.
         """
         ...
 

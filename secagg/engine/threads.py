@@ -13,9 +13,9 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +23,9 @@ from numpy.typing import DTypeLike, NDArray
 from secagg import errors, field
 from secagg.crypto.prg import ElementStream, replacements
 from secagg.engine.interface import MaskSeed, check_arguments
+
+_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 BLOCK: Final = 1 << 16
 """Elements at a time: 256 KiB of sums, as much of the cipher's zeros, and 512 KiB of
@@ -142,6 +145,15 @@ class ThreadedEngine:
             return
         # Waits for all of them, and raises what one raised.
         list(self._pool.map(self._run, slices))
+
+    def on_threads(
+        self, work: Callable[[_Part], _Made], parts: Iterable[_Part]
+    ) -> Iterator[_Made]:
+        """See `MaskEngine.on_threads`; a lone part stays with the caller."""
+        known = [*parts]
+        if self._workers == 1 or len(known) == 1:
+            return iter([work(part) for part in known])
+        return self._pool.map(work, known)
 
     def _run(self, part: _Slice) -> None:
         part.run(self._scratch.tables, self._scratch.sums)

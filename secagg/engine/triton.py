@@ -9,9 +9,9 @@ imported, Triton interprets the kernels on the CPU, slowly.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +22,9 @@ from secagg import errors
 from secagg import field as gf
 from secagg.engine import triton_kernels
 from secagg.engine.interface import MaskSeed, check_arguments
+
+_Part = TypeVar("_Part")
+_Made = TypeVar("_Made")
 
 # A warp a program: whether one of its words is rejected is then one instruction, with
 # no barrier. 32 lanes, a ChaCha20 block each.
@@ -106,6 +109,12 @@ class Triton:
                 there = here.to(self.device)
                 self.add(there, table, start + low)
                 here.copy_(there)
+
+    def on_threads(
+        self, work: Callable[[_Part], _Made], parts: Iterable[_Part]
+    ) -> Iterator[_Made]:
+        """See `MaskEngine.on_threads`; this engine has none."""
+        return iter([work(part) for part in parts])
 
     def table(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> SeedTable:
         """Return seeds and signs in the kernel's form, on the device.

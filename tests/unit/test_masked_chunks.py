@@ -6,7 +6,7 @@ import pytest
 from secagg import field, packing
 from secagg.contribution import contribution
 from secagg.crypto.prg import Tag
-from secagg.engine import MaskSeed
+from secagg.engine import MaskSeed, NumpyThreads
 from secagg.entropy import SeededEntropy
 from secagg.masked_chunks import chunks_of, masked_chunk, opened_chunk
 from secagg.messages import Extra
@@ -93,7 +93,9 @@ def test_the_opened_chunk_is_the_integer_sum(index) -> None:
         for seed in seeds
         for low, high in ((start, middle), (middle, stop))
     ]
-    opened = opened_chunk(reversed(stored), masks, index=index, params=PARAMS)
+    opened = opened_chunk(
+        reversed(stored), masks, index=index, params=PARAMS, engine=ENGINE
+    )
     plain = sum(field.centre(x.window(start, stop), PARAMS.p) for x in clients)
     assert opened.dtype == np.int64
     assert (opened == plain).all()
@@ -104,7 +106,7 @@ def test_a_wrong_mask_opens_something_else(seeds) -> None:
     x_u = contributed(1)
     stored = [masked_chunk(x_u, SEEDS[:1], [1], index=0, engine=ENGINE)]
     masks = [(0, masks_over(seed, -1, 0, CHUNK)) for seed in seeds]
-    opened = opened_chunk(stored, masks, index=0, params=PARAMS)
+    opened = opened_chunk(stored, masks, index=0, params=PARAMS, engine=ENGINE)
     plain = field.centre(x_u.window(0, CHUNK), PARAMS.p)
     assert (opened == plain).sum() < 5
 
@@ -119,5 +121,35 @@ def test_a_wrong_mask_opens_something_else(seeds) -> None:
 )
 def test_a_damaged_stored_chunk_is_refused(rule, damage) -> None:
     stored = [damage(masked_chunk(contributed(1), [], [], index=0, engine=ENGINE))]
-    refused = refused_rule(opened_chunk, stored, [], index=0, params=PARAMS)
+    refused = refused_rule(
+        opened_chunk, stored, [], index=0, params=PARAMS, engine=ENGINE
+    )
     assert refused == rule
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("silos", [0, 1, 7, 8, 9, 17])
+def test_threads_and_batches_do_not_change_the_opened_chunk(silos, workers) -> None:
+    params = parameters(20, 1, length=70_100, chunk_log2=17)
+    draw = np.random.default_rng(silos)
+    stop = params.total_length
+    y = draw.integers(0, params.p, (silos, stop), dtype=np.uint32)
+    stored = (packing.pack(y_u, params.width) for y_u in y)
+    opened = opened_chunk(
+        stored, [], index=0, params=params, engine=NumpyThreads(params.width, workers)
+    )
+    total = (y.astype(np.int64).sum(axis=0) % params.p).astype(np.uint32)
+    assert np.array_equal(opened, field.centre(total, params.p))
+
+
+@pytest.mark.parametrize("wrong", [0, 7, 8, 10])
+def test_a_damaged_chunk_is_refused_in_whatever_batch_and_slice(wrong) -> None:
+    params = parameters(20, 1, length=70_100, chunk_log2=17)
+    whole = packing.pack(np.zeros(params.total_length, np.uint32), params.width)
+    damaged = whole[:-100] + b"\xff" * 50 + whole[-50:]
+    stored = [damaged if k == wrong else whole for k in range(11)]
+    engine = NumpyThreads(params.width, 2)
+    assert (
+        refused_rule(opened_chunk, stored, [], index=0, params=params, engine=engine)
+        == "7.1-5"
+    )

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -152,3 +153,27 @@ def test_an_engine_takes_a_thread_per_processor_unless_told(made, monkeypatch):
     assert "workers=6" in repr(made(20))
     monkeypatch.setattr("os.cpu_count", lambda: None)
     assert "workers=1" in repr(made(20))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 10])
+def test_other_work_comes_back_in_order(made, workers, count):
+    found = made(16, workers).on_threads(lambda part: part * part, range(count))
+    assert [*found] == [part * part for part in range(count)]
+
+
+def test_other_work_is_side_by_side(made):
+    barrier = threading.Barrier(2, timeout=60)
+    # Each part waits for the other, so one thread alone would not get through.
+    found = made(16, 2).on_threads(lambda _: barrier.wait(), range(2))
+    assert sorted(found) == [0, 1]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_other_work_raises_is_raised(made, workers):
+    def work(part):
+        if part == 1:
+            raise errors.ParameterError("part 1")
+
+    with pytest.raises(errors.ParameterError, match="part 1"):
+        list(made(16, workers).on_threads(work, range(3)))

@@ -20,8 +20,7 @@ import numpy as np
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 from numpy.typing import NDArray
 
-from secagg import errors
-from secagg.crypto import chacha
+from secagg import errors, kernels
 
 KEY_SIZE: Final = 32
 LANES: Final = 8
@@ -39,7 +38,8 @@ _WORD: Final = 4
 # The plaintext of the cipher. 256 KiB stays in the L2 cache beside the output.
 _ZEROS: Final = memoryview(bytes(1 << 18))
 
-# From here on numpy finds scattered words faster than OpenSSL does; measured.
+# From here on numpy finds scattered words faster than OpenSSL does, and compiled loops
+# for any number; measured.
 _MANY: Final = 48
 
 
@@ -191,10 +191,8 @@ def scattered_words(
     last[2] = lane
     last[3] = tags
     places = positions % np.uint64(_BLOCK_WORDS)
-    if len(positions) >= _MANY:
-        found = chacha.blocks(np.ascontiguousarray(keys.T), last)
-        picked: NDArray[np.uint32] = found[places, np.arange(len(positions))]
-        return picked
+    if len(positions) >= _MANY or kernels.compiled_loops() is not None:
+        return kernels.loops().chacha_words(keys, last, places.astype(np.intp))
     return np.array(
         [
             _word(key.tobytes(), nonce.tobytes(), place)

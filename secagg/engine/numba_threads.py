@@ -16,9 +16,8 @@ from secagg.engine.threads import BLOCK, ROWS, Sums, ThreadedEngine, aligned
 from secagg.kernels import compiled
 
 # Words between two looks at the largest of them. At w = 16, 15 of 65,536 are rejected:
-# one such piece in 17 is looked through.
+# one piece in five is looked through.
 _PIECE: Final = 1 << 10
-_PIECE_OF_MANY: Final = 1 << 8
 
 _MOST: Final = 1 << 31
 """There is no bound: sums are below p at any time."""
@@ -59,9 +58,6 @@ class _ReducedSums:
     def __init__(self, width: int) -> None:
         self._p = field.prime(width)
         self._cut = (1 << width) - 1
-        gap = self._cut + 1 - self._p
-        many = gap * _PIECE > 1 << width - 3
-        self._piece = _PIECE_OF_MANY if many else _PIECE
         self._rejected = aligned(ROWS * BLOCK, np.intp)
         self._block = np.empty(0, dtype=np.uint32)
 
@@ -79,7 +75,7 @@ class _ReducedSums:
             signs,
             self._cut,
             self._p,
-            self._piece,
+            _PIECE,
             self._rejected,
         )
         return self._rejected[:count].copy() if count else _NONE

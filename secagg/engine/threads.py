@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from secagg import errors, field
+from secagg import errors, field, kernels
 from secagg.crypto.prg import ElementStream, replacements
 from secagg.engine.interface import MaskSeed, check_arguments
 
@@ -229,7 +229,7 @@ class _Rejected:
     ) -> None:
         self.count = 0
         self._streams = streams
-        self._signs = np.array(signs, dtype=np.int64)
+        self._signs = np.array(signs, dtype=np.int8)
         self._start = np.uint64(start)
         self._noted: list[NDArray[np.intp]] = []
         self._tables: list[tuple[int, int, int, int]] = []
@@ -259,13 +259,9 @@ class _Rejected:
         which = first + rows
         places += begin
         positions = self._start + places.astype(np.uint64)
-        change = replacements(self._streams, which, positions).astype(np.int64)
-        change *= self._signs[which]
-        # Several streams may reject at one place. Each adds less than 2^32 in size.
-        touched, inverse = np.unique(places, return_inverse=True)
-        sums = acc[touched].astype(np.int64)
-        np.add.at(sums, inverse, change)
-        acc[touched] = field.to_field(sums, p)
+        found = replacements(self._streams, which, positions)
+        # Several streams may reject at one place.
+        kernels.loops().add_scattered(acc, places, found, self._signs[which], p)
         self._noted.clear()
         self._tables.clear()
         self.count = 0

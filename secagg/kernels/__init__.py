@@ -45,6 +45,28 @@ class Loops(Protocol):
         """See `plain.largest_packed`."""
         ...
 
+    def chacha_words(
+        self,
+        keys: NDArray[np.uint32],
+        last: NDArray[np.uint32],
+        places: NDArray[np.intp],
+        /,
+    ) -> NDArray[np.uint32]:
+        """See `plain.chacha_words`."""
+        ...
+
+    def add_scattered(
+        self,
+        sums: NDArray[np.uint32],
+        places: NDArray[np.intp],
+        elements: NDArray[np.uint32],
+        signs: NDArray[np.int8],
+        p: int,
+        /,
+    ) -> None:
+        """See `plain.add_scattered`."""
+        ...
+
     def rounded(
         self,
         scaled: NDArray[np.float64],

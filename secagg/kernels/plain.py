@@ -10,6 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg import field
+from secagg.kernels.chacha import chacha_words as chacha_words
+
 _GROUP: Final = 64
 _PAIRS: Final = 32
 
@@ -156,6 +159,28 @@ def _unpack(stream: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> 
     joined <<= 32
     joined |= low
     out[:] = joined.ravel().view(_ELEMENT)[: len(out)]
+
+
+def add_scattered(
+    sums: NDArray[np.uint32],
+    places: NDArray[np.intp],
+    elements: NDArray[np.uint32],
+    signs: NDArray[np.int8],
+    p: int,
+) -> None:
+    """Add or take away k elements at places, of which several may be the same.
+
+    Args:
+        sums: elements in [0, p); changed in place.
+        places: within `sums`, shape (k,), k < 2^30.
+        elements: in [0, p), shape (k,).
+        signs: +1 or -1, shape (k,).
+        p: a prime p_w.
+    """
+    touched, inverse = np.unique(places, return_inverse=True)
+    total = sums[touched].astype(np.int64)
+    np.add.at(total, inverse, elements * signs.astype(np.int64))
+    sums[touched] = field.to_field(total, p)
 
 
 def rounded(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg import errors
+from secagg import errors, kernels
 from secagg.crypto import keystream
 from tests.helpers_chacha import slow_word
 
@@ -99,7 +99,10 @@ def test_a_lane_that_does_not_exist_is_refused(lane):
 
 @pytest.mark.parametrize("count", [0, 1, keystream._MANY - 1, keystream._MANY, 200])
 @pytest.mark.parametrize("lane", [0, 3, 8])
-def test_scattered_words_are_those_of_their_streams(count, lane):
+@pytest.mark.parametrize("form", ["any", "numpy"])
+def test_scattered_words_are_those_of_their_streams(count, lane, form, monkeypatch):
+    if form == "numpy":
+        monkeypatch.setattr(kernels, "compiled_loops", lambda: None)
     source = np.random.default_rng(count)
     keys = source.integers(0, 2**32, (count, 8), dtype=np.uint32)
     tags = source.choice(np.array(list(keystream.Tag), dtype=np.uint32), count)

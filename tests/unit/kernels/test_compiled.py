@@ -1,6 +1,6 @@
-"""The compiled loops against plain integers, and how they come to be compiled."""
+"""The compiled loops against plain integers."""
 
-import importlib
+import itertools
 
 import numpy as np
 import pytest
@@ -80,36 +80,45 @@ def test_rows_of_any_words_and_signs(width, table, sums, piece):
     assert sorted(rejected) == places
 
 
-def test_what_cannot_be_cached_is_compiled_all_the_same(monkeypatch):
-    """A read-only install of a user without a home."""
-    njit, tried = numba.njit, []
-
-    def nowhere(*arguments, **options):
-        tried.append(options.get("cache", False))
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(*arguments, **options)
-
-    def twice(number):
-        return 2 * number
-
-    monkeypatch.setattr(numba, "njit", nowhere)
-    made = compiled._compiled(numba.int64, [numba.int64])(twice)
-    assert made is not twice
-    assert (made(21), tried) == (42, [True, False])
+@pytest.mark.parametrize("places", [(3,), (63, 64), (0, 511), (1023,), range(60, 70)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_each_rejected_word_of_a_long_row_is_found(places, sign):
+    words = np.full(1024, 7, dtype=np.uint32)
+    words[list(places)] = field.PRIMES[16]
+    sums = [9] * len(words)
+    expected = slow(sums, [words.tolist()], [sign], 16)
+    assert add(sums, [words], [sign], 16, 1024) == expected
+    assert expected[1] == list(places)
 
 
-def test_numba_without_its_compiler_counts_as_absent(monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    with pytest.raises(ImportError, match="switched off by NUMBA_DISABLE_JIT"):
-        importlib.reload(compiled)
+FORMS = pytest.mark.parametrize("form", [plain, compiled], ids=["numpy", "numba"])
+
+
+@FORMS
+@pytest.mark.parametrize("width", range(16, 33))
+def test_scattered_elements_of_the_edges_are_added_in_place(form, width):
+    """Every sum, element and sign at the edges, each place twice and once."""
+    p = field.PRIMES[width]
+    edges_below = [0, 1, p // 2, p - 2, p - 1]
+    cases = list(itertools.product(edges_below, edges_below, (1, -1), (1, 2)))
+    sums = np.array([s for s, *_ in cases] + [5], dtype=np.uint32)
+    added = [(i, e, g) for i, (_, e, g, n) in enumerate(cases) for _ in range(n)]
+    places, elements, signs = zip(*added[::-1], strict=True)
+    form.add_scattered(
+        sums,
+        np.array(places, dtype=np.intp),
+        np.array(elements, dtype=np.uint32),
+        np.array(signs, dtype=np.int8),
+        p,
+    )
+    assert sums.tolist() == [(s + g * n * e) % p for s, e, g, n in cases] + [5]
 
 
 def test_the_compiled_loops_are_chosen_where_numba_is_installed():
     assert kernels.compiled_loops() is compiled
 
 
-@pytest.mark.parametrize("form", [plain, compiled], ids=["numpy", "numba"])
+@FORMS
 @pytest.mark.parametrize("log4", range(7))
 def test_the_butterflies_are_the_hadamard_matrix(log4, form):
     size = 4**log4
@@ -122,7 +131,7 @@ def test_the_butterflies_are_the_hadamard_matrix(log4, form):
     assert np.array_equal(form.butterflies(rows), expected)
 
 
-@pytest.mark.parametrize("form", [plain, compiled], ids=["numpy", "numba"])
+@FORMS
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize(("size", "count"), [(1, 1), (3, 2), (3, 3)])
 def test_what_stands_in_a_block_is_taken_from_shifted_rows(dtype, size, count, form):

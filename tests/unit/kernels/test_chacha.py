@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from secagg.crypto import chacha
+from secagg.kernels import chacha
 from tests.helpers_chacha import chacha_block
 
 KEY = bytes(range(32))

@@ -52,6 +52,21 @@ def blocks(keys: NDArray[np.uint32], last: NDArray[np.uint32]) -> NDArray[np.uin
     return start
 
 
+def chacha_words(
+    keys: NDArray[np.uint32], last: NDArray[np.uint32], places: NDArray[np.intp]
+) -> NDArray[np.uint32]:
+    """Return one word each of k ChaCha20 blocks.
+
+    Args:
+        keys: state words 4..11, shape (k, 8).
+        last: state words 12..15, counter and nonce, shape (4, k).
+        places: which of the 16 words, shape (k,).
+    """
+    found = blocks(np.ascontiguousarray(keys.T), last)
+    picked: NDArray[np.uint32] = found[places, np.arange(len(places))]
+    return picked
+
+
 def _quarter_rounds(
     a: NDArray[np.uint32],
     b: NDArray[np.uint32],

@@ -1,0 +1,42 @@
+"""How the loops of the extra ``fast`` are compiled by numba.
+
+Raises ImportError where numba is absent or switched off.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
+    raise ImportError("numba's compiler is switched off by NUMBA_DISABLE_JIT")
+if sys.byteorder != "little":
+    raise ImportError("the compiled loops are for little endian machines")
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(result: Any, *arguments: list[Any]) -> Callable[[_Function], _Function]:
+    """Compile now, for one list of types of the arguments or several."""
+    types_ = [result(*types_of_one) for types_of_one in arguments]
+
+    def compiler(function: _Function) -> _Function:
+        try:
+            made = numba.njit(types_, nogil=True, error_model="numpy", cache=True)(
+                function
+            )
+        except RuntimeError:
+            # Neither the package's folder nor the user's cache can be written.
+            made = numba.njit(types_, nogil=True, error_model="numpy")(function)
+        return cast("_Function", made)
+
+    return compiler
+
+
+def inlined(function: _Function) -> _Function:
+    """Compile as a part of what calls it."""
+    return cast("_Function", numba.njit(nogil=True, error_model="numpy")(function))

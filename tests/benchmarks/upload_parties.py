@@ -26,7 +26,7 @@ from secagg.drivers import progress
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import Transport
-from secagg.engine import MaskSeed, NumpyThreads
+from secagg.engine import MaskSeed, one_thread
 from secagg.masked_chunks import chunks_of
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
@@ -223,7 +223,7 @@ def components(plan: Plan) -> dict[str, float]:
     size = min(1 << params.chunk_log2, params.m)
     p, width = params.p, params.width
     coordinates = QuantizedUpdate(plan.update(), params.scale, rounding_key=bytes(32))
-    engine = NumpyThreads(width, workers=1)
+    engine = one_thread(width)
     seeds = [MaskSeed(bytes([k]) * 32, Tag.PAIR) for k in range(plan.silos)]
     y_u = np.array(coordinates.chunk(0, size, p))
     chunk, sid = packing.pack(y_u, width), SessionId(bytes(32))
@@ -233,7 +233,7 @@ def components(plan: Plan) -> dict[str, float]:
         "pack": lambda: packing.pack(y_u, width),
         "hash, both ends": lambda: [leaf_hash(sid, 0, chunk) for _ in range(2)],
         "frame": lambda: chunk_frame(sid, 0, chunk),
-        "check": lambda: packing.unpack(chunk, size, width),
+        "check": lambda: packing.check_packed(chunk, size, width),
     }
     factor = params.total_length / size
     return {name: factor * _least(work) for name, work in works.items()}

@@ -320,7 +320,7 @@ def test_asking_twice_gets_the_same_shares_and_a_second_certificate_nothing() ->
     assert len({codec.encode_envelope(e) for e in sent}) == 1
     body = codec.decode_body("Certificate", first.envelope.body, members=4)
     shorter = seal(
-        without(body, 3),
+        without(body, 2),
         identity=world.consortium.aggregator,
         receiver=ME,
         sid=world.server.sid,

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from peers.config_types import (
+    Digest,
     EntryPoint,
     IdentityFile,
     ModelFile,
@@ -31,7 +32,7 @@ from peers.config_types import (
     listed,
 )
 from peers.toml_file import read_config
-from secagg.params import SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT
+from secagg.params import MAX_ATTEMPTS, SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT
 
 PHASES: Final = (
     "advertise_keys",
@@ -318,6 +319,25 @@ class PolicyTerms(Section):
     weightings: Names = ("uniform", "weighted")
     max_weight: int = Field(default=1 << 31, ge=1, le=1 << 31)
     min_noise_multiplier: float = Field(default=0.0, ge=0)
+    max_epsilon: float | None = Field(
+        default=None,
+        gt=0,
+        description="what a task may spend by this hospital's own account; demands"
+        " noise",
+    )
+    delta: float = Field(
+        default=1e-6, gt=0, lt=1, description="the delta max_epsilon is stated at"
+    )
+    min_difference: int = Field(
+        default=0,
+        ge=0,
+        description="members by which the sets of two sums must differ, if at all; 2 to"
+        " hide one hospital's weight",
+    )
+    max_attempts: int | None = Field(default=None, ge=1, le=MAX_ATTEMPTS)
+    models: Annotated[tuple[Digest, ...] | None, BeforeValidator(listed)] = Field(
+        default=None, description="SHA-256 of the models to train on; any"
+    )
     max_length: int = Field(default=1 << 40, ge=1)
 
 

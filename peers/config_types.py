@@ -72,6 +72,15 @@ def _key_bytes(value: Any) -> Any:
     return bytes.fromhex(value)
 
 
+def _digest(value: Any) -> Any:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+        raise PydanticCustomError(
+            "secagg_digest",
+            "must be a SHA-256, 64 hexadecimal digits, as `sha256sum` prints it",
+        )
+    return bytes.fromhex(value)
+
+
 def listed(value: Any) -> Any:
     """Return a list of TOML as the tuple that the models hold."""
     return tuple(value) if isinstance(value, list) else value
@@ -92,5 +101,6 @@ ModelFile = Annotated[
 ]
 EntryPoint = Annotated[str, BeforeValidator(_entry_point)]
 PublicKey = Annotated[bytes, BeforeValidator(_key_bytes)]
+Digest = Annotated[bytes, BeforeValidator(_digest)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -278,6 +278,11 @@ def policy_of(terms: PolicyTerms, tasks: tuple[str, ...] | None) -> Policy:
         weightings=frozenset(terms.weightings),
         max_weight=terms.max_weight,
         min_noise_multiplier=terms.min_noise_multiplier,
+        max_epsilon=terms.max_epsilon,
+        delta=terms.delta,
+        min_difference=terms.min_difference,
+        max_attempts=terms.max_attempts,
+        models=None if terms.models is None else frozenset(terms.models),
         max_length=terms.max_length,
     )
 

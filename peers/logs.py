@@ -45,6 +45,7 @@ _WARNINGS: Final = (
     progress.PeerRefused,
     progress.LeafNotRenewed,
     progress.PeerDropped,
+    progress.SessionDeclined,
     progress.RoundLate,
     progress.UnmaskedHere,
     progress.SessionAborted,

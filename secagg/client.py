@@ -26,12 +26,12 @@ from secagg.entropy import Entropy
 from secagg.events import ClientEffect, ClientEvent
 from secagg.identity import Identity
 from secagg.names import PeerId, SessionId
+from secagg.params import MAX_ATTEMPTS
 from secagg.policy import Policy
 from secagg.roster import Roster
 from secagg.rounds import (
     manifest,
 )
-from secagg.rounds.manifest import MAX_ATTEMPTS
 from secagg.signing import check_route, envelope_hash, open_envelope
 from secagg.transitions import CLIENT, ClientPhase
 
@@ -78,7 +78,11 @@ class Client:
         self._entropy = entropy
         self._aggregator = aggregator
         self._moves = Moves(
-            identity=identity, roster=roster, entropy=entropy, aggregator=aggregator
+            identity=identity,
+            roster=roster,
+            entropy=entropy,
+            aggregator=aggregator,
+            policy=policy,
         )
         self._memory = dict(memory or {})
         self._phase = ClientPhase.IDLE
@@ -251,9 +255,11 @@ class Client:
                 last_joined=memory.last_joined,
                 head=memory.head,
                 spent=memory.spent_round == message.round_no,
+                charges=memory.charges,
             ),
         )
-        return self._moves.advertise(message, sid, params, envelope_hash(envelope))
+        seen = envelope_hash(envelope)
+        return self._moves.advertise(message, sid, params, seen=seen, sums=memory.sums)
 
     # --- ends ---------------------------------------------------------------
 
@@ -278,8 +284,13 @@ class Client:
         """A Manifest that was refused: no session began, a running one goes on."""
         told = self._refusal(error, sid)
         if self._session is not None:
-            peer = self._aggregator
-            return [told, events.Ignored(peer=peer, type="Manifest", rule=error.rule)]
+            refused = events.Ignored(
+                peer=self._aggregator,
+                type="Manifest",
+                rule=error.rule,
+                detail=error.detail,
+            )
+            return [told, refused]
         # A spent update enters no other attempt (rule 4.1-8).
         retry = error.rule != "4.1-8"
         return [
@@ -338,8 +349,13 @@ class Client:
         match effect:
             case events.PersistJoined(task_id=task, round_no=number, attempt=attempt):
                 known = replace(self._remembered(task), last_joined=(number, attempt))
-            case events.PersistSpent(task_id=task, round_no=number):
-                known = replace(self._remembered(task), spent_round=number)
+            case events.PersistSpent(task_id=task, round_no=number, noise=noise):
+                before = self._remembered(task)
+                charges = before.charges if noise is None else (*before.charges, noise)
+                known = replace(before, spent_round=number, charges=charges)
+            case events.PersistSummed(task_id=task, summed=summed):
+                before = self._remembered(task)
+                known = replace(before, sums=(*before.sums, summed))
             case events.PersistHead(task_id=task, head=head):
                 known = replace(self._remembered(task), head=head)
             case _:

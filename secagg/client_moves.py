@@ -24,6 +24,7 @@ from secagg.client_state import (
     transcript_of,
 )
 from secagg.crypto import transcript
+from secagg.differences import SummedSet, check_apart
 from secagg.entropy import Entropy
 from secagg.events import ClientEffect
 from secagg.graph import Graph
@@ -31,6 +32,7 @@ from secagg.identity import Identity
 from secagg.masking import split
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.policy import Policy
 from secagg.roster import Roster
 from secagg.rounds import (
     advertise_keys,
@@ -65,12 +67,14 @@ class Moves:
         roster: the pinned roster.
         entropy: where keys, seeds, coefficients and nonces come from.
         aggregator: whom it answers.
+        policy: its own floors.
     """
 
     identity: Identity
     roster: Roster
     entropy: Entropy
     aggregator: PeerId
+    policy: Policy
 
     def after(self, message: msg.Message, body: bytes, session: Session) -> Step:
         """Return the step that `message` leads to.
@@ -92,9 +96,23 @@ class Moves:
         return moves[type(message)](message, body, session)
 
     def advertise(
-        self, manifest: msg.Manifest, sid: SessionId, params: Parameters, seen: bytes
+        self,
+        manifest: msg.Manifest,
+        sid: SessionId,
+        params: Parameters,
+        *,
+        seen: bytes,
+        sums: tuple[SummedSet, ...],
     ) -> Step:
-        """Return the step by which a session begins; `seen` is its Manifest's hash."""
+        """Return the step by which a session begins.
+
+        Args:
+            manifest: its Manifest, checked.
+            sid: the session.
+            params: of it.
+            seen: the Manifest's hash.
+            sums: the sets of the task's earlier sums.
+        """
         me = self.identity.id
         keys, advert = advertise_keys.client_advertise(
             self.entropy, sid=sid, me=me, tossed=params.tossed
@@ -108,6 +126,7 @@ class Moves:
             advert=advert,
             seen={"Manifest": seen},
             outbox=(),
+            sums=sums,
         )
         step = self.answer(ClientPhase.ADVERTISED, session, advert)
         joined = events.PersistJoined(
@@ -121,7 +140,9 @@ class Moves:
     def state_root(self, session: Dealt, root: bytes) -> Step:
         """Return the step that states the root of the chunks of y_u."""
         stated = msg.MaskedInput(root=root)
-        return self._spend(ClientPhase.MASKED, replace(session, root=root), stated)
+        noise = session.manifest.dp
+        grown = replace(session, root=root)
+        return self._spend(ClientPhase.MASKED, grown, stated, noise)
 
     def _toss(self, message: msg.KeyList, body: bytes, session: Advertised) -> Step:
         party = session.party
@@ -193,9 +214,13 @@ class Moves:
             roster=self.roster,
             aggregator=self.aggregator,
         )
+        summed = SummedSet.of(session.manifest, u3)
+        check_apart(summed, session.sums, self.policy.min_difference)
         h3 = transcript.h3(session.h2, body)
         grown = grow(session, Voted, u3=u3, h3=h3)
         step = self.answer(ClientPhase.VOTED, grown, msg.Consistency(h3=h3))
+        task = session.manifest.task_id
+        step.effects.insert(0, events.PersistSummed(task_id=task, summed=summed))
         if session.root is None and party.me in session.u2:
             step.effects.insert(0, events.StopUpload(sid=party.sid))
         return step
@@ -246,12 +271,17 @@ class Moves:
         return Step(phase, grown, [self.send(envelope)])
 
     def _spend(
-        self, phase: ClientPhase, session: Session, message: msg.Message
+        self,
+        phase: ClientPhase,
+        session: Session,
+        message: msg.Message,
+        noise: msg.NoiseTerms | None = None,
     ) -> Step:
         """Answer with what ties the update to this session for good (rule 4.1-8)."""
         step = self.answer(phase, session, message)
         task, round_no = session.manifest.task_id, session.manifest.round_no
-        step.effects.insert(0, events.PersistSpent(task_id=task, round_no=round_no))
+        spent = events.PersistSpent(task_id=task, round_no=round_no, noise=noise)
+        step.effects.insert(0, spent)
         return step
 
     def send(self, envelope: msg.Envelope) -> ClientEffect:

@@ -10,8 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+from secagg.differences import SummedSet
 from secagg.graph import Graph
-from secagg.messages import AdvertiseKeys, Envelope, Manifest, Transcript
+from secagg.messages import (
+    AdvertiseKeys,
+    Envelope,
+    Manifest,
+    NoiseTerms,
+    Transcript,
+)
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.rounds.advertise_keys import KeyBook, SessionKeys
@@ -27,11 +34,15 @@ class TaskMemory:
         head: the head of the task's chain.
         spent_round: the last round in which it stated a root or released a share; 0
             for none.
+        sums: the sets of the task's sums that may have been opened.
+        charges: the noise of every release that its updates may have entered.
     """
 
     last_joined: tuple[int, int] = (0, 0)
     head: bytes = bytes(32)
     spent_round: int = 0
+    sums: tuple[SummedSet, ...] = ()
+    charges: tuple[NoiseTerms, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +52,7 @@ class Session:
     Attributes:
         seen: per type, the hash of the message accepted in this session.
         outbox: the envelopes sent in this session.
+        sums: the sets of the task's earlier sums.
     """
 
     me: PeerId
@@ -49,6 +61,7 @@ class Session:
     manifest: Manifest
     seen: Mapping[str, bytes]
     outbox: tuple[Envelope, ...]
+    sums: tuple[SummedSet, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
+from secagg.differences import SummedSet
 from secagg.engine import MaskSeed
-from secagg.messages import Envelope, Manifest, Ready, Result
+from secagg.messages import Envelope, Manifest, NoiseTerms, Ready, Result
 from secagg.names import PeerId, Round, SessionId
 
 # --- events ---------------------------------------------------------------
@@ -108,10 +109,23 @@ class PersistJoined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersistSpent:
-    """Client: make durable that the round's update is spent (spec 4.1-8)."""
+    """Client: make durable that the round's update is spent (spec 4.1-8).
+
+    `noise` is that of the release it may enter, to be charged to this hospital's own
+    budget; None where there is none, or where its update enters no sum.
+    """
 
     task_id: str
     round_no: int
+    noise: NoiseTerms | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersistSummed:
+    """Client: make the set it is about to vote for durable (spec 4.5-8)."""
+
+    task_id: str
+    summed: SummedSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,12 +219,14 @@ class Ignored:
     """Either side: a message of `peer` was not for now; nothing changed.
 
     `rule` is 8-6 for one outside the session, 3.4-8 for one of a dropped member, and
-    3.4-6 for one that came too late for its phase.
+    3.4-6 for one that came too late for its phase. `detail` is there where a client
+    refused a further session while one was at hand: why, with both values.
     """
 
     peer: PeerId
     type: str
     rule: str
+    detail: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,6 +290,7 @@ ClientEffect = (
     | Ignored
     | PersistJoined
     | PersistSpent
+    | PersistSummed
     | PersistHead
     | Joined
     | MaskVector

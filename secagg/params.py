@@ -31,6 +31,8 @@ MAX_EXTRAS = 64
 MAX_LENGTH = 1 << 40
 MAX_WEIGHT = 1 << 31
 MAX_DURATION_MS = 86_400_000
+MAX_ATTEMPTS = 3
+"""Attempts a round may have (rule 4.1-6)."""
 EXTRA_BOUND = 1 << 62
 ADJACENCIES = tuple(Adjacency)
 SMALLEST_SPARSE = 151

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 from secagg import errors
 from secagg.messages import Manifest
-from secagg.params import SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT, input_floor
+from secagg.params import (
+    SMALLEST_SPARSE,
+    SPARSE_CORRUPT_PERCENT,
+    input_floor,
+)
 from secagg.scale import MAX_RANGES
 
 
@@ -34,6 +38,14 @@ class Policy:
         max_weight: the greatest w_max of a weighted mean.
         min_noise_multiplier: 0 accepts a sum without noise; above 0 the Manifest must
             announce at least so much.
+        max_epsilon: what the releases of a task may cost together by this hospital's
+            own account, at `delta`; None keeps none. Any account demands noise.
+        delta: where that epsilon is stated.
+        min_difference: by how many members the sets of two sums must differ, unless
+            they are equal, wherever a member's numbers may be the same in both (rule
+            4.5-8); 0 allows any.
+        max_attempts: the last attempt of a round that it joins, 1 to 3; None for all.
+        models: SHA-256 of the models it trains on; None allows any.
         max_length: the greatest m.
         smallest_sparse: the least n for which a regular graph is accepted.
         sparse_corrupt_percent: the least c on a regular graph, in percent of n. There
@@ -53,6 +65,11 @@ class Policy:
     weightings: frozenset[str] = frozenset({"uniform", "weighted"})
     max_weight: int = 1 << 31
     min_noise_multiplier: float = 0.0
+    max_epsilon: float | None = None
+    delta: float = 1e-6
+    min_difference: int = 0
+    max_attempts: int | None = None
+    models: frozenset[bytes] | None = None
     max_length: int = 1 << 40
     smallest_sparse: int = SMALLEST_SPARSE
     sparse_corrupt_percent: int = SPARSE_CORRUPT_PERCENT
@@ -76,8 +93,27 @@ class Policy:
         _demand(c >= bound, f"c = {c} is below corruption_bound {bound}")
         least = self.min_inputs
         _demand(inputs >= least, f"|U3| may be {inputs}, below min_inputs {least}")
+        attempt, last = manifest.attempt, self.max_attempts
+        _demand(
+            last is None or attempt <= last,
+            f"attempt {attempt} exceeds max_attempts {last}",
+        )
+        self.check_model(manifest.model_hash)
         self._check_graph(manifest)
         self._check_numbers(manifest)
+
+    def check_model(self, model_hash: bytes) -> None:
+        """Refuse a model that is not among those this hospital allows.
+
+        Raises:
+            RemoteProtocolError: rule 4.1-5.
+        """
+        allowed = self.models
+        _demand(
+            allowed is None or model_hash in allowed,
+            f"model {model_hash.hex()[:16]} is not among the {len(allowed or ())} of"
+            " models",
+        )
 
     def _check_graph(self, manifest: Manifest) -> None:
         if manifest.graph == "complete":

@@ -17,7 +17,7 @@ from secagg.crypto import transcript
 from secagg.events import ServerEffect, ServerEvent
 from secagg.identity import Identity
 from secagg.names import PeerId, Round, SessionId
-from secagg.params import Parameters
+from secagg.params import MAX_ATTEMPTS, Parameters
 from secagg.roster import Roster
 from secagg.rounds import (
     advertise_keys,
@@ -28,7 +28,7 @@ from secagg.rounds import (
     share_keys,
     unmasking,
 )
-from secagg.rounds.manifest import MAX_ATTEMPTS, check_members
+from secagg.rounds.manifest import check_members
 from secagg.rounds.neighbourhood import neighbourhoods
 from secagg.server_answers import Answers
 from secagg.server_state import Sent, ServerState

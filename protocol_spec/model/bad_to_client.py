@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from protocol_spec.model import aead, ed25519
+from protocol_spec.model.checks import Standing
 from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.encoding import real
 from protocol_spec.model.envelope import decode_envelope, signing_input
@@ -32,6 +33,7 @@ def twins(cohort: Cohort) -> Iterator[Twin]:
     yield from _envelopes(cohort)
     yield from _encodings(cohort)
     yield from _turns(cohort)
+    yield from _apart(cohort)
 
 
 def honest_body(cohort: Cohort, kind: str) -> Body:
@@ -390,6 +392,17 @@ def _encodings(cohort: Cohort) -> Iterator[Twin]:
     for name, (rule, body) in bad.items():
         data = by_aggregator(cohort, VICTIM, kind, kind, body)
         yield received(f"dealer_list_bad_{name}", rule, VICTIM, kind, data)
+
+
+def _apart(cohort: Cohort) -> Iterator[Twin]:
+    """Rule 4.5-8: the honest InputList, beside a sum over one member less."""
+    earlier = [v for v in cohort.members if v != "h04"]
+    data = honest_envelope(cohort, "InputList")
+    given = {"peer": AGGREGATOR, "envelope": data}
+    model = honest_body(cohort, "Manifest")["model_hash"]
+    standing = Standing(min_difference=2, sums=[(earlier, model, False)])
+    args = ("input_list_bad_difference", "4.5-8", VICTIM, "InputList", "received")
+    yield Twin(*args, given, standing=standing)
 
 
 def _turns(cohort: Cohort) -> Iterator[Twin]:

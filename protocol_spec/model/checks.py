@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocol_spec.model import x25519
 from protocol_spec.model.envelope import quoted
@@ -24,12 +24,17 @@ class Standing:
         head: the head of the task's chain.
         spent: the last round its update was spent in (rule 4.1-8); 0 for none.
         min_members: the least n of its policy; 0 accepts any.
+        min_difference: of its policy, rule 4.5-8; 0 accepts any.
+        sums: of each sum of the task that may have been opened: U3, model_hash, and
+            whether weights or extras were summed.
     """
 
     joined: tuple[int, int] = (0, 0)
     head: bytes = bytes(32)
     spent: int = 0
     min_members: int = 0
+    min_difference: int = 0
+    sums: list[tuple[list[str], bytes, bool]] = field(default_factory=list)
 
 
 def check_manifest(
@@ -157,6 +162,22 @@ def check_degrees(u3: list[str], least: int, graph: Graph) -> None:
     for u in u3:
         left = len(among(graph[u], u3))
         require("4.5-7", left >= least, f"{u} has {left} neighbours in U3, not {least}")
+
+
+def summed_set(manifest: Body, u3: list[str]) -> tuple[list[str], bytes, bool]:
+    """What a client keeps of a sum it votes for (rule 4.5-8)."""
+    constants = manifest["weighting"] == "weighted" or bool(manifest["extras"])
+    return u3, manifest["model_hash"], constants
+
+
+def check_apart(manifest: Body, u3: list[str], standing: Standing) -> None:
+    """Rule 4.5-8."""
+    _, model, constants = summed_set(manifest, u3)
+    for past, past_model, past_constants in standing.sums:
+        if model == past_model or (constants and past_constants):
+            count = len(set(u3) ^ set(past))
+            apart = count == 0 or count >= standing.min_difference
+            require("4.5-8", apart, f"{count} members from an earlier sum")
 
 
 def check_certificate(

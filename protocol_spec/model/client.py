@@ -270,6 +270,8 @@ class Client:
             self._quoting("h2"),
         )
         self.u3 = [row[0] for row in body["entries"]]
+        checks.check_apart(self.manifest, self.u3, self.standing)
+        self.standing.sums.append(checks.summed_set(self.manifest, self.u3))
         self.transcripts["h3"] = keys.h3(self.transcripts["h2"], encoded)
         return self._answer("Consistency", {"h3": self.transcripts["h3"]})
 

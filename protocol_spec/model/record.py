@@ -121,6 +121,12 @@ def party_json(
             "spent": standing.spent,
         }
         out["policy"] = {"min_members": standing.min_members}
+        if standing.min_difference:
+            out["policy"]["min_difference"] = standing.min_difference
+            out["state"]["sums"] = [
+                [u3, model.hex(), int(constants)]
+                for u3, model, constants in standing.sums
+            ]
     out["operations"] = [operation_json(op, names) for op in operations]
     return out
 

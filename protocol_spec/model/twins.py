@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocol_spec.model import ed25519
+from protocol_spec.model.checks import Standing
 from protocol_spec.model.cohort import Cohort
 from protocol_spec.model.envelope import Envelope, seal, signing_input
 from protocol_spec.model.messages import HEADERS, Body, encode_body
-from protocol_spec.model.record import Names, header_json, party_json
+from protocol_spec.model.record import Names, Operation, header_json, party_json
 from protocol_spec.model.refusal import RefusedError, switched_off
 from protocol_spec.model.server import Effects
 from protocol_spec.model.setting import AGGREGATOR, identity
@@ -34,6 +35,7 @@ class Twin:
         given: its fields.
         also: events before it that are not in the honest session.
         bites_alone: False if it breaks other rules in ways the model cannot show.
+        standing: what the client kept, and its policy, if it matters.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Twin:
     given: Body
     also: tuple[tuple[str, Body], ...] = ()
     bites_alone: bool = True
+    standing: Standing | None = None
 
 
 def received(
@@ -58,6 +61,8 @@ def twin_json(cohort: Cohort, twin: Twin) -> Body:
     """The file of a twin; raises if the model does not refuse it by its rule."""
     kept, count = cohort.parties[twin.who].snapshots[twin.before]
     machine = copy.deepcopy(kept)
+    if twin.standing is not None:
+        machine.standing = copy.deepcopy(twin.standing)
     operations = cohort.parties[twin.who].operations[:count]
     for event, given in twin.also:
         operations.append((event, given, machine.handle(event, given)))
@@ -69,7 +74,7 @@ def twin_json(cohort: Cohort, twin: Twin) -> Body:
     if "envelope" in twin.given:
         names.by_bytes[twin.given["envelope"]] = "bad"
     out = header_json(cohort, f"rule {twin.rule} refuses the last event")
-    out["parties"] = {twin.who: party_json(cohort, twin.who, operations, names)}
+    out["parties"] = {twin.who: _party_json(cohort, twin, operations, names)}
     out["envelopes"] = names.table()
     alone = twin.bites_alone and _passes_without_the_rule(before, twin)
     out["refuse"] = refuse_json(
@@ -79,6 +84,18 @@ def twin_json(cohort: Cohort, twin: Twin) -> Body:
     if complaint:
         out["refuse"]["complaint"] = complaint
     return out
+
+
+def _party_json(
+    cohort: Cohort, twin: Twin, operations: list[Operation], names: Names
+) -> Body:
+    """The twin's party, with what it kept in this twin."""
+    party = cohort.parties[twin.who]
+    honest, party.standing = party.standing, twin.standing or party.standing
+    try:
+        return party_json(cohort, twin.who, operations, names)
+    finally:
+        party.standing = honest
 
 
 def refuse_json(rule: str, by: str, alone: Any) -> Body:

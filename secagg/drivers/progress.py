@@ -151,6 +151,14 @@ class MessageIgnored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDeclined:
+    """Silo: a further session was refused by `rule`; the one at hand goes on."""
+
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PeerDropped:
     """Aggregator: `peer` is out of the session."""
 
@@ -205,6 +213,7 @@ Progress = (
     | ChunkStored
     | Fetched
     | MessageIgnored
+    | SessionDeclined
     | PeerDropped
     | UnmaskedHere
     | SessionAborted

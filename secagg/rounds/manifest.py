@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from secagg import errors
-from secagg.messages import Manifest, Ready
+from secagg.messages import Manifest, NoiseTerms, Ready
 from secagg.names import PeerId
-from secagg.params import Parameters
+from secagg.params import MAX_ATTEMPTS, Parameters
 from secagg.policy import Policy
+from secagg.privacy.own_budget import check_budget
 from secagg.roster import Roster
-
-MAX_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +24,8 @@ class Standing:
         last_joined: the last (round_no, attempt) it joined in the task.
         head: the head of the task's chain, 32 bytes.
         spent: whether it stated a root or released a share in the Manifest's round.
+        charges: the noise of every release of the task that its updates may have
+            entered.
     """
 
     me: PeerId
@@ -33,6 +34,7 @@ class Standing:
     last_joined: tuple[int, int]
     head: bytes
     spent: bool
+    charges: tuple[NoiseTerms, ...] = ()
 
 
 def client_join(
@@ -53,6 +55,7 @@ def client_join(
     _check_own_place(manifest, me=standing.me, ready=ready)
     params = Parameters.of(manifest)
     standing.policy.check(manifest)
+    check_budget(manifest.dp, standing.charges, standing.policy)
     pair = (manifest.round_no, manifest.attempt)
     fresh = pair > standing.last_joined and 1 <= manifest.attempt <= MAX_ATTEMPTS
     errors.require(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from secagg import codec, errors
 from secagg.crypto import transcript
+from secagg.differences import SummedSet
 from secagg.messages import (
     Certificate,
     Extra,
@@ -60,6 +61,24 @@ def _check_extras(message: Result, count: int, extras: Sequence[Extra]) -> None:
         errors.require(
             "4.8-5", low <= total <= high, f"{name} = {total} is not in {low}..{high}"
         )
+
+
+def summed_of(past: PastRound, *, members: int) -> SummedSet:
+    """Return the set of a past round that `next_link` has checked.
+
+    Args:
+        past: Manifest and Result as sent.
+        members: of the roster.
+    """
+    envelopes = [
+        codec.decode_envelope(d, members=members) for d in (past.manifest, past.result)
+    ]
+    manifest, result = (
+        codec.decode_body(one.type, one.body, members=members) for one in envelopes
+    )
+    if not isinstance(manifest, Manifest) or not isinstance(result, Result):
+        raise errors.RemoteProtocolError("4.8-4", "a link without Manifest or Result")
+    return SummedSet.of(manifest, result.u3)
 
 
 def next_link(

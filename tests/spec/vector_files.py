@@ -100,6 +100,11 @@ def machine_of(read: dict[str, Any], who: str) -> Client | Server:
         head=bytes.fromhex(state["head"]),
         spent=state["spent"],
         min_members=party["policy"]["min_members"],
+        min_difference=party["policy"].get("min_difference", 0),
+        sums=[
+            (u3, bytes.fromhex(model), bool(constants))
+            for u3, model, constants in state.get("sums", [])
+        ],
     )
     entropy: Any = RecordedEntropy(party["entropy"])
     hc = bytes.fromhex(read["hc"])

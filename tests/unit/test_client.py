@@ -245,7 +245,7 @@ def test_a_list_that_comes_while_uploading_stops_the_upload_and_is_voted_on() ->
     world.tell_server(events.DeadlinePassed(round=Round.MASKED_INPUT))
     world.pump()
     listed = next(e for e in client.log if "StopUpload" in kinds(e[1]))
-    assert kinds(listed[1]) == ["StopUpload", "Send"]
+    assert kinds(listed[1]) == ["StopUpload", "PersistSummed", "Send"]
     end = client.end
     assert isinstance(end, events.Completed)
     assert not end.included

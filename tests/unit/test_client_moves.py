@@ -7,6 +7,7 @@ from secagg.client_moves import Moves
 from secagg.client_state import Advertised, Dealt, Released, Voted, grow
 from secagg.entropy import SeededEntropy
 from secagg.messages import Certificate
+from secagg.policy import Policy
 from secagg.transitions import ClientPhase
 from tests.helpers import AGGREGATOR, refused_rule, scene, silo
 from tests.samples import blob
@@ -20,6 +21,7 @@ def moves(world):
         roster=world.consortium.roster,
         entropy=SeededEntropy(b"moves"),
         aggregator=AGGREGATOR,
+        policy=Policy(),
     )
 
 
@@ -40,7 +42,9 @@ def test_a_session_begins_by_a_durable_mark() -> None:
     world = scene().started().until("share_keys")
     old = world.clients[ME]._session
     assert old is not None
-    step = moves(world).advertise(old.manifest, old.sid, old.params, blob(1))
+    step = moves(world).advertise(
+        old.manifest, old.sid, old.params, seen=blob(1), sums=()
+    )
     assert kinds(step) == ["PersistJoined", "Joined", "Send"]
     assert isinstance(step.session, Advertised)
     assert step.session.seen == {"Manifest": blob(1)}
@@ -51,7 +55,8 @@ def test_keys_are_drawn_anew_for_every_session() -> None:
     old, made = world.clients[ME]._session, moves(world)
     assert old is not None
     first, second = (
-        made.advertise(old.manifest, old.sid, old.params, blob(1)) for _ in range(2)
+        made.advertise(old.manifest, old.sid, old.params, seen=blob(1), sums=())
+        for _ in range(2)
     )
     assert first.session.advert != second.session.advert
 

@@ -32,6 +32,7 @@ FIRST = Advertised(
     advert=P.adverts[ME],
     seen={"Manifest": blob(1)},
     outbox=(),
+    sums=(),
 )
 LISTED = grow(FIRST, Listed, book=P.book)
 SHARED = grow(LISTED, Shared, graph=P.graph, near=P.near[ME], own=P.dealt[ME][1])

@@ -75,6 +75,13 @@ FLOORS: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = [
     ({"max_weight": 10}, {"max_weight": 11}, {"max_weight": 10}, "11"),
     ({"min_noise_multiplier": 0.5}, {"dp": None}, {"dp": noise(0.5)}, "0.0"),
     ({"min_noise_multiplier": 0.5}, {"dp": noise(0.49)}, {"dp": noise(3.0)}, "0.49"),
+    ({"max_attempts": 1}, {"attempt": 2}, {"attempt": 1}, "attempt 2 exceeds"),
+    (
+        {"models": frozenset({blob(8)})},
+        {"model_hash": blob(9)},
+        {"model_hash": blob(8)},
+        "is not among the 1 of models",
+    ),
     ({"max_length": 100}, {"length": 101}, {"length": 100}, "m = 101"),
 ]
 
@@ -110,4 +117,6 @@ def test_tasks_none_and_clip_none_allow_any() -> None:
 
 def test_every_field_of_the_policy_has_a_floor_above() -> None:
     tried = {name for floor, *_ in FLOORS for name in floor}
+    # Of memory, not of a Manifest alone: secagg.privacy.own_budget, secagg.differences.
+    tried |= {"max_epsilon", "delta", "min_difference"}
     assert tried == set(Policy.__dataclass_fields__)

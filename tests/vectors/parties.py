@@ -14,6 +14,7 @@ from secagg import codec, errors, events
 from secagg import messages as msg
 from secagg.client import Client
 from secagg.client_state import TaskMemory
+from secagg.differences import SummedSet
 from secagg.engine import MaskSeed
 from secagg.identity import Identity
 from secagg.masking import removed_pair_masks, split
@@ -221,9 +222,14 @@ def party(name: str, who: str) -> ClientParty | ServerParty:
         last_joined=tuple(state["joined"]),
         head=unhex(state["head"]),
         spent_round=state["spent" if "spent" in state else "released"],
+        sums=tuple(
+            SummedSet(frozenset(u3), unhex(model), bool(constants))
+            for u3, model, constants in state.get("sums", [])
+        ),
     )
     allowed = Policy(
         min_members=given["policy"]["min_members"],
+        min_difference=given["policy"].get("min_difference", 0),
         corruption_bound=0,
         min_inputs=0,
         weightings=Everything(),

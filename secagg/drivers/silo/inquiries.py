@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 
 from secagg import errors
+from secagg.differences import SummedSet
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.fetching import Fetching, NoBlobError, Sink
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.lobby import Door, lobby_seal
 from secagg.messages import Catchup, History, Message
 from secagg.names import PeerId
-from secagg.rounds.result import next_link
+from secagg.rounds.result import next_link, summed_of
 from secagg.vector import BlobFrame
 
 
@@ -76,14 +77,19 @@ class Inquiries:
                 )
             )
 
-    async def walk(self, task_id: str, head: bytes, to: bytes) -> list[bytes]:
-        """Return the heads after `head` up to `to`, each link checked.
+    async def walk(
+        self, task_id: str, head: bytes, to: bytes
+    ) -> list[tuple[bytes, SummedSet]]:
+        """Return the heads after `head` up to `to`, and what was summed at each.
+
+        Every link is checked.
 
         Raises:
             RemoteProtocolError: the aggregator's chain does not lead there (rule
                 4.8-4), or a link is not what it seems.
         """
-        heads: list[bytes] = []
+        links: list[tuple[bytes, SummedSet]] = []
+        members = len(self._door.roster.members)
         while head != to:
             rounds = (await self._ask_history(task_id, head)).rounds
             errors.require(
@@ -102,10 +108,10 @@ class Inquiries:
                     aggregator=self._aggregator,
                     roster=self._door.roster,
                 )
-                heads.append(head)
+                links.append((head, summed_of(past, members=members)))
             if not rounds:
                 break
-        return heads
+        return links
 
     async def _ask_history(self, task_id: str, head: bytes) -> History:
         self._history = asyncio.get_running_loop().create_future()

@@ -25,11 +25,16 @@ class Keeper:
             last_joined=self._store.last_joined(task_id),
             head=self._store.head(task_id),
             spent_round=round_no if spent else 0,
+            sums=self._store.past.sums(task_id),
+            charges=self._store.past.charges(task_id),
         )
 
     def persist(
         self,
-        effect: events.PersistJoined | events.PersistSpent | events.PersistHead,
+        effect: events.PersistJoined
+        | events.PersistSpent
+        | events.PersistSummed
+        | events.PersistHead,
     ) -> None:
         """Make a mark durable, before what follows goes out."""
         store = self._store
@@ -37,7 +42,12 @@ class Keeper:
             case events.PersistJoined():
                 store.record_joined(effect.task_id, effect.round_no, effect.attempt)
             case events.PersistSpent():
+                if effect.noise is not None:
+                    task, round_no = effect.task_id, effect.round_no
+                    store.past.record_charge(task, round_no, effect.noise)
                 store.record_spent(effect.task_id, effect.round_no)
+            case events.PersistSummed():
+                store.past.record_summed(effect.task_id, effect.summed)
             case events.PersistHead():
                 store.record_head(effect.task_id, effect.head)
 

@@ -164,7 +164,12 @@ class Participation:
         match effect:
             case events.Joined():
                 return self._joined(effect)
-            case events.PersistJoined() | events.PersistSpent() | events.PersistHead():
+            case (
+                events.PersistJoined()
+                | events.PersistSpent()
+                | events.PersistSummed()
+                | events.PersistHead()
+            ):
                 self._means.keeper.persist(effect)
             case events.Completed():
                 self._complete(effect)
@@ -194,10 +199,7 @@ class Participation:
             case events.StopUpload():
                 self._uploader.leave()
             case events.Ignored():
-                ignored = progress.MessageIgnored(
-                    peer=effect.peer, type=effect.type, rule=effect.rule
-                )
-                self._means.observer(ignored)
+                self._means.observer(_left_alone(effect))
             case _:
                 assert_never(effect)
 
@@ -332,3 +334,10 @@ class Participation:
         self._uploader.leave()
         self._x_u = None
         self._stated = False
+
+
+def _left_alone(effect: events.Ignored) -> progress.Progress:
+    """Return what to say of a message that changed nothing."""
+    if effect.detail:
+        return progress.SessionDeclined(rule=effect.rule, detail=effect.detail)
+    return progress.MessageIgnored(peer=effect.peer, type=effect.type, rule=effect.rule)

@@ -38,6 +38,7 @@ from secagg.names import PeerId
 from secagg.norm import l2_norm
 from secagg.params import Parameters
 from secagg.policy import Policy
+from secagg.privacy.accountant import load_library
 from secagg.vector import BlobFrame, EnvelopeFrame, Frame
 
 V = TypeVar("V", bound="tensors.State | tensors.Tensor")
@@ -76,6 +77,9 @@ class Silo:
         self._door = door
         self._aggregator = aggregator
         self._policy = policy
+        if policy.max_epsilon is not None:
+            # Now, and not when a Manifest has come: it may not be installed.
+            load_library()
         self._store = store
         self._keeper = Keeper(store, door.clock)
         self._observer = observer
@@ -319,7 +323,8 @@ class Silo:
         """Walk the links this silo missed, up to the round's (rule 4.8-4)."""
         task = opened.task_id
         walk = self._inquiries.walk(task, self._store.head(task), opened.previous_link)
-        for head in await self._guard.until(walk):
+        for head, summed in await self._guard.until(walk):
+            self._store.past.record_summed(task, summed)
             self._store.record_head(task, head)
 
     # --- the uplink's calls -----------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self
 from secagg import errors
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers.database import Database, Row
+from secagg.drivers.silo import past
 from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "state.sqlite3"
@@ -32,6 +33,7 @@ _SCHEMA: Final = (
         number INTEGER PRIMARY KEY, task TEXT NOT NULL, round_no INTEGER NOT NULL,
         sid BLOB NOT NULL UNIQUE, u3 TEXT NOT NULL, result_hash BLOB NOT NULL,
         epsilon REAL, at_ms INTEGER NOT NULL) STRICT""",
+    *past.SCHEMA,
 )
 
 _IF_DAMAGED: Final = (
@@ -71,6 +73,11 @@ class ClientStore(Protocol):
     @property
     def folder(self) -> Path | None:
         """Where large files may lie for a moment; None for the system's place."""
+        ...
+
+    @property
+    def past(self) -> past.Past:
+        """What it knows of the sums it was asked for."""
         ...
 
     def last_joined(self, task_id: str) -> tuple[int, int]:
@@ -127,11 +134,13 @@ class MemoryStore:
 
     Attributes:
         folder: None: there is none.
+        past: what it knows of sums.
     """
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.folder: Path | None = None
+        self.past: past.Past = past.MemoryPast()
         self._joined: dict[str, tuple[int, int]] = {}
         self._spent: set[tuple[str, int]] = set()
         self._head: dict[str, bytes] = {}
@@ -179,6 +188,7 @@ class SqliteStore:
 
     Attributes:
         folder: the directory.
+        past: what it knows of sums.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -197,6 +207,7 @@ class SqliteStore:
         self._database = Database(
             directory / FILE_NAME, _SCHEMA, version=_VERSION, if_damaged=_IF_DAMAGED
         )
+        self.past: past.Past = past.SqlitePast(self._database)
 
     def __enter__(self) -> Self:
         """Return the store itself."""

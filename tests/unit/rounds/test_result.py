@@ -7,6 +7,7 @@ import pytest
 from secagg import codec, events
 from secagg import messages as msg
 from secagg.crypto import transcript
+from secagg.differences import SummedSet
 from secagg.messages import BlobRef, Extra, NoiseRecord, NoiseTerms, Result
 from secagg.params import Parameters
 from secagg.rounds import result
@@ -143,6 +144,11 @@ def walk(past=PAST, *, head=HEAD, task_id="task", aggregator=AGGREGATOR):
     return result.next_link(
         past, head=head, task_id=task_id, aggregator=aggregator, roster=ROSTER
     )
+
+
+def test_what_a_past_round_summed_is_known_from_its_evidence() -> None:
+    manifest, u3 = WORLD.server.manifest, WORLD.server.sets["u3"]
+    assert result.summed_of(PAST, members=5) == SummedSet.of(manifest, u3)
 
 
 def signed(message, sid=SID, h=None, identity=WORLD.consortium.aggregator):

@@ -3,9 +3,10 @@ import hashlib
 from secagg import codec, events
 from secagg.client_state import TaskMemory
 from secagg.consortium import Consortium
+from secagg.differences import SummedSet
 from secagg.drivers.silo.keeper import Keeper
 from secagg.drivers.silo.store import MemoryStore
-from secagg.messages import Result
+from secagg.messages import NoiseTerms, Result
 from secagg.names import SessionId
 from secagg.task import Task
 from tests.drivers.fake_clock import FakeClock
@@ -72,3 +73,19 @@ def test_a_receipt_says_what_the_data_went_into() -> None:
     assert (receipt.round_no, receipt.sid, receipt.at_ms) == (2, sid, 1234)
     assert receipt.u3 == PEERS[:3]
     assert receipt.result_hash == hashlib.sha256(codec.encode_body(result)).digest()
+
+
+def test_a_charge_and_a_set_are_remembered_by_the_next_machine() -> None:
+    """Rules 4.5-8 and 4.1-5: both outlive the process."""
+    one, store = keeper()
+    noise = NoiseTerms(
+        mechanism="discrete-gaussian",
+        noise_multiplier=2.0,
+        adjacency="zero-out",
+        delta=1e-5,
+    )
+    summed = SummedSet(frozenset(PEERS), bytes(32), constants=True)
+    one.persist(events.PersistSpent(task_id="demo", round_no=3, noise=noise))
+    one.persist(events.PersistSummed(task_id="demo", summed=summed))
+    after = Keeper(store, FakeClock()).remembered("demo", 4)
+    assert (after.charges, after.sums) == ((noise,), (summed,))

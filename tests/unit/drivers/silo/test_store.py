@@ -255,5 +255,8 @@ def test_a_file_has_columns_for_bytes_only_for_public_hashes(tmp_path) -> None:
             " AS p WHERE m.type = 'table'"
         ).fetchall()
     raw.close()
-    assert {name for name, kind in columns if kind == "BLOB"} == PUBLIC_BYTES
+    assert {name for name, kind in columns if kind == "BLOB"} == {
+        *PUBLIC_BYTES,
+        "model_hash",
+    }
     assert {kind for _, kind in columns} == {"BLOB", "TEXT", "INTEGER", "REAL"}

@@ -1,0 +1,56 @@
+"""secagg.drivers.silo.past: the sets and the prices of sums, kept across processes."""
+
+import pytest
+
+from secagg.differences import SummedSet
+from secagg.drivers.silo.store import MemoryStore, SqliteStore
+from secagg.messages import NoiseTerms
+from secagg.names import PeerId
+from tests.samples import blob
+
+SUM = SummedSet(frozenset({PeerId("bern"), PeerId("zug")}), blob(1), constants=True)
+OTHER = SummedSet(frozenset({PeerId("st-gallen")}), blob(2), constants=False)
+NOISE = NoiseTerms(
+    mechanism="discrete-gaussian",
+    noise_multiplier=1.5,
+    adjacency="zero-out",
+    delta=1e-5,
+)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    with SqliteStore(tmp_path / "state") as made:
+        yield made
+
+
+def test_at_the_start_there_is_nothing(store) -> None:
+    assert store.past.sums("icu") == ()
+    assert store.past.charges("icu") == ()
+
+
+def test_sets_are_kept_once_in_their_order_and_by_task(store) -> None:
+    for summed in (SUM, OTHER, SUM):
+        store.past.record_summed("icu", summed)
+    assert store.past.sums("icu") == (SUM, OTHER)
+    assert store.past.sums("ward") == ()
+
+
+def test_a_round_is_charged_once(store) -> None:
+    store.past.record_charge("icu", 7, NOISE)
+    store.past.record_charge("icu", 2, NOISE)
+    store.past.record_charge("icu", 7, NOISE)
+    assert store.past.charges("icu") == (NOISE, NOISE)
+    assert store.past.charges("ward") == ()
+
+
+def test_another_process_knows_them(tmp_path) -> None:
+    with SqliteStore(tmp_path) as store:
+        store.past.record_summed("icu", SUM)
+        store.past.record_charge("icu", 7, NOISE)
+    with SqliteStore(tmp_path) as store:
+        assert store.past.sums("icu") == (SUM,)
+        assert store.past.charges("icu") == (NOISE,)

@@ -84,6 +84,8 @@ class HospitalDisplay:
             case progress.Disconnected():
                 why = f": {event.reason}" if event.reason else ""
                 self.tell(f"connection lost{why}; dialling again")
+            case progress.Connected() if event.attempts is not None:
+                self.show(_again(event.attempts, event.after_seconds or 0.0))
             case progress.DialFailed():
                 self.tell(
                     f"no connection: {event.reason};"
@@ -91,6 +93,13 @@ class HospitalDisplay:
                 )
             case _:
                 pass
+
+
+def _again(attempts: int, seconds: float) -> str:
+    """Return ``connected again after 4 attempts, 2 m``."""
+    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    long = f"{seconds / 60:.0f} m" if seconds >= 60 else f"{seconds:.0f} s"
+    return f"connected again after {tries}, {long}"
 
 
 class AggregatorDisplay:

@@ -17,9 +17,18 @@ from secagg.names import PeerId, SessionId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """A connection was proved on both sides."""
+    """A connection was proved on both sides.
+
+    Attributes:
+        peer: who is at the other end.
+        attempts: silo: how many dials it took since the last one was lost, with this
+            one; None for a first dial that went well.
+        after_seconds: silo: how long there was none; None with `attempts`.
+    """
 
     peer: PeerId
+    attempts: int | None = None
+    after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +41,10 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialFailed:
-    """Silo: no connection yet; the next attempt follows in `retry_seconds`."""
+    """Silo: no connection; it dials again in `retry_seconds`, and then ever later.
+
+    The same reason is not said again before a connection has lasted.
+    """
 
     reason: str
     retry_seconds: float
@@ -40,11 +52,19 @@ class DialFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerRefused:
-    """Aggregator: a connection was not accepted, or closed for a breach of `rule`."""
+    """Aggregator: a connection was not accepted, or closed for a breach of `rule`.
+
+    Attributes:
+        peer: whose, where that is known.
+        rule: its number; ``tls`` for a handshake below the protocol.
+        detail: what was wrong, and the remedy.
+        repeats: how often the same happened, unsaid, since it was said last.
+    """
 
     peer: PeerId | None
     rule: str
     detail: str
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,12 @@ HOSPITAL_EVENTS: dict[str, Progress] = {
     "sending, 25%": progress.Uploaded(sid=SID, sent_bytes=1, total_bytes=4),
     "connection lost": progress.Disconnected(peer=BERN, reason="[x]"),
     "again in 4 s": progress.DialFailed(reason="nobody answers", retry_seconds=4),
+    "connected again after 4 attempts, 2 m": progress.Connected(
+        peer=BERN, attempts=4, after_seconds=118.2
+    ),
+    "connected again after 1 attempt, 9 s": progress.Connected(
+        peer=BERN, attempts=1, after_seconds=9.1
+    ),
 }
 
 

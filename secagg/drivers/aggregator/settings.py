@@ -10,6 +10,7 @@ from pathlib import Path
 
 from secagg import errors
 from secagg.drivers.aggregator.opening import NextModel
+from secagg.drivers.aggregator.refusals import Refusals
 from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.progress import Observer, guarded, unobserved
@@ -68,8 +69,9 @@ class Settings:
     entropy: Entropy = field(default_factory=SystemEntropy)
 
     def __post_init__(self) -> None:
-        """Keep what an observer raises away from the protocol."""
-        object.__setattr__(self, "observer", guarded(self.observer))
+        """Keep what an observer raises away from the protocol, and repetitions."""
+        observer = Refusals(self.clock, guarded(self.observer))
+        object.__setattr__(self, "observer", observer)
 
     def terms(self) -> Terms:
         """Return when a session may open."""

@@ -3,8 +3,9 @@
 Back-off doubles to a minute, with jitter so that a consortium does not return in step,
 and to three seconds while a round waits for this silo: its deadlines go on. A
 connection counts as made again only once it has lasted.
-What a person has to mend (another roster, an unknown identity, a certificate) is not
-tried for ever: it is raised at once.
+What a person has to mend (another roster, an unknown identity, a certificate) is raised
+at once when nothing ever went well: it is the first thing a person at a terminal sees.
+Later it is said and dialled again, for it may be mended at the other side.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg import errors
-from secagg.drivers import progress
 from secagg.drivers.progress import Observer
+from secagg.drivers.silo.trouble import Trouble
 from secagg.drivers.wire import lobby
 from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.drivers.wire.lobby import Door, Standing
-from secagg.drivers.wire.transport import ConnectionLost, Dial
+from secagg.drivers.wire.transport import ConnectionLost, Dial, Transport
 from secagg.messages import Welcome
 from secagg.names import PeerId
 from secagg.vector import Frame
@@ -28,9 +29,6 @@ FIRST_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 60.0
 MOST_SECONDS_IN_A_ROUND: Final = 3.0
 """A phase gives ten seconds and more: a silo whose line is back is back within it."""
-
-LASTING_SECONDS: Final = 30.0
-"""What a connection has to last before its end is met without back-off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,57 +75,58 @@ class Uplink:
         self._door = door
         self._aggregator = aggregator
         self._calls = calls
-        self._observer = observer
+        self._trouble = Trouble(door.clock, observer)
         self._failures = 0
-        self._said = ""
+        self._proved = False
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled.
 
         Raises:
-            ConnectionRefused: a person has to mend something; the message says what.
+            ConnectionRefused: a person has to mend something before the first
+                connection, or another process works under this identity; the message
+                says what to do.
         """
         while True:
             entered = await self._enter()
             if entered is None:
                 continue
             connection, welcome = entered
-            self._said = ""
-            began = self._door.clock.seconds()
-            reason = await self._live(connection, welcome)
-            if self._door.clock.seconds() - began >= LASTING_SECONDS:
+            self._proved = True
+            if await self._live(connection, welcome):
                 self._failures = 0
-            gone = progress.Disconnected(peer=connection.peer, reason=reason)
-            self._observer(gone)
             await self._pause()
 
-    async def _live(self, connection: Connection, welcome: Welcome) -> str:
-        """Serve a proved connection to its end, and return what to say of that."""
-        self._observer(progress.Connected(peer=connection.peer))
+    async def _live(self, connection: Connection, welcome: Welcome) -> bool:
+        """Serve a proved connection to its end; return whether it had lasted."""
+        self._trouble.made(connection.peer)
         self._calls.entered(connection, welcome)
         reason = ""
         try:
             reason = await self._serve(connection)
         finally:
+            self._trouble.stop()
             reason = self._calls.left(reason)
             await connection.close()
-        return reason
+        return self._trouble.lost(connection.peer, reason)
 
     async def _enter(self) -> tuple[Connection, Welcome] | None:
         """Make and prove a connection; after a failure, pause and return None."""
         try:
-            transport = await self._dial()
+            return await self._prove(await self._dial())
         except ConnectionLost as error:
             await self._failed(str(error))
-            return None
+        except errors.ConnectionRefused as error:
+            if not self._proved:
+                raise
+            await self._failed(str(error))
+        return None
+
+    async def _prove(self, transport: Transport) -> tuple[Connection, Welcome]:
         try:
             return await lobby.enter(
                 transport, self._door, self._aggregator, self._calls.standing()
             )
-        except ConnectionLost as error:
-            await transport.close()
-            await self._failed(str(error))
-            return None
         except BaseException:
             await transport.close()
             raise
@@ -155,9 +154,7 @@ class Uplink:
 
     async def _failed(self, reason: str) -> None:
         seconds = self._delay()
-        if reason != self._said:
-            self._said = reason
-            self._observer(progress.DialFailed(reason=reason, retry_seconds=seconds))
+        self._trouble.failed(reason, seconds)
         await self._pause(seconds)
 
     async def _pause(self, seconds: float | None = None) -> None:

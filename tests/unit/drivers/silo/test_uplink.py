@@ -39,6 +39,8 @@ class Site:
         self.events: list[progress.Progress] = []
         self.ends: list[memory.MemoryTransport] = []
         self.left: list[str] = []
+        self.entered = 0
+        self.refusals: list[str] = []
         self.standing = Standing()
         self.urgent = False
         self._failures = failures
@@ -48,7 +50,7 @@ class Site:
             aggregator=AGGREGATOR,
             calls=Calls(
                 standing=lambda: self.standing,
-                entered=lambda connection, welcome: None,
+                entered=self._entered,
                 handle=self._handle,
                 left=self._left,
                 urgent=lambda: self.urgent,
@@ -68,6 +70,8 @@ class Site:
         if self._failures:
             self._failures -= 1
             raise ConnectionLost("nothing answers there")
+        if self.refusals:
+            raise errors.ConnectionRefused(self.refusals.pop(0))
         near, far = memory.pair()
         self.ends.append(far)
         return near
@@ -76,6 +80,10 @@ class Site:
         self.left.append(reason)
         return reason or "look at the cable"
 
+    def _entered(self, connection, welcome) -> None:
+        del connection, welcome
+        self.entered += 1
+
     async def _handle(self, connection, frame) -> None:
         del connection, frame
 
@@ -83,14 +91,13 @@ class Site:
         """Let the count-th dialled connection in."""
         await until(lambda: len(self.ends) >= count)
         door = self._door(CONSORTIUM.aggregator)
-        far = self.ends[count - 1]
+        far, before = self.ends[count - 1], self.entered
         _, hello = await lobby.admit(far, door, lambda peer, sid: None)
-        await until(lambda: self.connected >= count)
+        await until(lambda: self.entered > before)
         return far, hello
 
-    @property
-    def connected(self) -> int:
-        return sum(isinstance(event, progress.Connected) for event in self.events)
+    def told(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
 
 
 async def stopped(running) -> None:
@@ -126,8 +133,10 @@ async def test_the_same_failure_is_said_once() -> None:
     site = Site(failures=5)
     running = asyncio.create_task(site.uplink.run())
     await site.admitted(1)
-    said = [e for e in site.events if isinstance(e, progress.DialFailed)]
+    said = site.told(progress.DialFailed)
     assert [event.reason for event in said] == ["nothing answers there"]
+    (made,) = site.told(progress.Connected)
+    assert made.attempts == 6
     await stopped(running)
 
 
@@ -185,13 +194,41 @@ async def test_being_replaced_by_another_process_is_final_by_rule_8_4() -> None:
         await running
 
 
-async def test_a_refusal_at_the_door_is_final() -> None:
+async def test_a_refusal_at_the_first_door_is_final() -> None:
     site = Site()
     running = asyncio.create_task(site.uplink.run())
     await until(lambda: bool(site.ends))
     await site.ends[0].close("rule 8-2: the rosters differ")
     with pytest.raises(errors.ConnectionRefused, match="rule 8-2"):
         await running
+
+
+async def test_a_refusal_after_a_connection_is_said_once_and_dialled_again() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    site.refusals = ["no such member: enrol it"] * 7 + ["clocks differ: set them"] * 2
+    await far.cut()
+    await site.admitted(2)
+    said = [event.reason for event in site.told(progress.DialFailed)]
+    assert said == ["no such member: enrol it", "clocks differ: set them"]
+    assert len(site.clock.pauses) == 1 + 9
+    assert site.clock.pauses[-1] >= FIRST_SECONDS * 2**8 / 4
+    assert site.told(progress.Connected)[-1].attempts == 10
+    await stopped(running)
+
+
+async def test_a_refusal_at_the_door_after_a_connection_is_dialled_again() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    await far.cut()
+    await until(lambda: len(site.ends) == 2)
+    await site.ends[1].close("rule 8-2: the rosters differ")
+    await site.admitted(3)
+    (said,) = site.told(progress.DialFailed)
+    assert "rule 8-2" in said.reason
+    await stopped(running)
 
 
 async def test_bytes_that_break_a_rule_end_the_connection_with_the_rule() -> None:

@@ -1,7 +1,8 @@
 """The configuration of the two programs: one TOML file each, checked in full.
 
 What a key means, its unit and its range stand here once; the errors quote it.
-Paths are relative to the folder of the file. Nothing is read from the environment.
+Paths are relative to the folder of the file. Nothing is read from the environment but
+what `passphrase_env` names.
 """
 
 from __future__ import annotations
@@ -80,6 +81,14 @@ class Member(Section):
     """What both programs need to be somebody."""
 
     identity: IdentityFile = Field(description="our identity file")
+    passphrase_file: SomePath | None = Field(
+        default=None, description="a file with the passphrase of the identity"
+    )
+    passphrase_env: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="the name of an environment variable with that passphrase",
+    )
     roster: RosterFile = Field(description="the consortium's signed roster")
     consortium_key: PublicKey = Field(
         description="the consortium's public key, 64 hexadecimal digits"
@@ -87,6 +96,12 @@ class Member(Section):
     state: SomePath = Field(description="the folder for what must survive a restart")
     tls: Tls | None = None
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _one_passphrase(self) -> Self:
+        if self.passphrase_file is not None and self.passphrase_env is not None:
+            raise ValueError("give either passphrase_file or passphrase_env")
+        return self
 
 
 class Listen(Section):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from peers import enrolment
+from peers import enrolment, passphrase
 from peers.config import Member, Tls
 from peers.toml_file import ConfigError
 from secagg.identity import Identity
@@ -31,8 +31,13 @@ class Membership:
             StateError: the identity file cannot be used.
             EnrolmentError: the roster cannot, or is not signed by the consortium.
         """
+        ask = passphrase.asking(
+            config.identity,
+            file=config.passphrase_file,
+            variable=config.passphrase_env,
+        )
         return cls(
-            identity=Identity.load(config.identity),
+            identity=Identity.load(config.identity, ask),
             roster=enrolment.verified(config.roster, config.consortium_key),
         )
 

@@ -1,4 +1,4 @@
-"""``secagg identity``: make an identity, show its public half."""
+"""``secagg identity``: make an identity, show its public half, set its passphrase."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from peers import terminal
+from peers import passphrase, terminal
 from peers.enrolment import Card, EnrolmentError, read_card
 from secagg import errors
+from secagg.crypto.passphrase import Passphrase
 from secagg.entropy import SystemEntropy
 from secagg.identity import Identity
 from secagg.names import PEER_ID, PeerId
@@ -28,6 +29,12 @@ def new(
         Path | None, typer.Option(help="The secret file; ID.identity.json if left out.")
     ] = None,
     name: Annotated[str, typer.Option(help="What people call the institution.")] = "",
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Ask for a passphrase for the file.")
+    ] = False,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="A file with the passphrase, for --encrypt.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an identity: a secret file, and a public card to hand out."""
@@ -36,7 +43,10 @@ def new(
     path = out or Path(f"{peer}.identity.json")
     card_path = path.parent / f"{peer}.card.json"
     identity = Identity.generate(PeerId(peer), SystemEntropy())
-    identity.save(path)
+    text = None
+    if encrypt or passphrase_file is not None:
+        text = identity.encrypted(_new_passphrase(passphrase_file), SystemEntropy())
+    identity.save(path, text)
     card = Card.of(identity, name)
     _write_card(card_path, card)
     if as_json:
@@ -70,6 +80,50 @@ def show(
     console.print(f"id           {shown.id}")
     console.print(f"public key   {shown.key.hex()}")
     console.print(f"fingerprint  [bold]{shown.fingerprint}[/]")
+
+
+@app.command("passphrase")
+@terminal.told
+def passphrase_(
+    path: Annotated[Path, typer.Argument(help="The identity file.")],
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Keep the file without a passphrase.")
+    ] = False,
+    old_file: Annotated[
+        Path | None, typer.Option(help="A file with the passphrase of now.")
+    ] = None,
+    new_file: Annotated[
+        Path | None, typer.Option(help="A file with the new passphrase.")
+    ] = None,
+) -> None:
+    """Set, change or remove the passphrase of an identity; asks for it unseen."""
+    if remove and new_file is not None:
+        raise EnrolmentError("give --remove or --new-file, not both")
+
+    def old() -> Passphrase:
+        if old_file is not None:
+            return passphrase.from_file(old_file)
+        return passphrase.typed(f"Passphrase of {path}")
+
+    identity = Identity.load(path, old)
+    text = identity.clear()
+    if not remove:
+        text = identity.encrypted(_new_passphrase(new_file), SystemEntropy())
+    identity.rewrite(path, text)
+    opens = "without a passphrase" if remove else "with the new passphrase alone"
+    console = terminal.out()
+    console.print(f"{path} opens {opens} from now on.", soft_wrap=True)
+    if not remove:
+        console.print(
+            "Copies of the old file, in backups too, open as they did before.",
+            soft_wrap=True,
+        )
+
+
+def _new_passphrase(file: Path | None) -> Passphrase:
+    if file is not None:
+        return passphrase.from_file(file)
+    return passphrase.typed("New passphrase", twice=True)
 
 
 def _fields(card: Card) -> dict[str, str]:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from peers import enrolment, terminal
+from peers import enrolment, passphrase, terminal
 from peers.enrolment import Card, EnrolmentError
 from secagg.crypto.fingerprint import fingerprint
 from secagg.identity import Identity
@@ -60,7 +60,7 @@ def accept(
     found = enrolment.read_card(card)
     if name is not None:
         found = Card(id=found.id, name=name, key=found.key)
-    signer = Identity.load(key)
+    signer = Identity.load(key, passphrase.asking(key))
     before = _before(roster, consortium, signer)
     _compare(found, compared)
     after = enrolment.accept(

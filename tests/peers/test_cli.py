@@ -13,6 +13,7 @@ import secagg
 from peers.cli import app
 from peers.config import load_aggregator, load_hospital
 from peers.enrolment import read_card
+from secagg.crypto import passphrase as sealing
 from secagg.drivers.aggregator.journal import Journal
 from secagg.names import PeerId
 
@@ -134,6 +135,69 @@ def test_an_identity_that_others_may_read_is_refused(folder) -> None:
 def test_a_mistyped_path_says_where_it_looked(folder) -> None:
     line = refused("identity", "show", "brn.identity.json")
     assert "check the path" in line
+
+
+WORDS = "correct horse battery"
+
+
+def encrypted(folder):
+    """Whether the identity of bern is, as its file says."""
+    return "encrypted" in (folder / "bern.identity.json").read_text()
+
+
+@pytest.fixture
+def cheap(monkeypatch):
+    """Let scrypt cost next to nothing."""
+    monkeypatch.setattr(sealing, "_N", 2)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_passphrase_is_set_changed_and_removed(folder) -> None:
+    succeed("identity", "new", "bern")
+    before = succeed("identity", "show", "bern.identity.json").stdout
+    change = ("identity", "passphrase", "bern.identity.json")
+    said = succeed(*change, input=f"{WORDS}\n{WORDS}\n")
+    assert encrypted(folder)
+    assert WORDS not in said.output
+    other = "another long passphrase"
+    succeed(*change, input=f"{WORDS}\n{other}\n{other}\n")
+    assert "check the passphrase" in refused(*change, "--remove", input=f"{WORDS}\n")
+    assert encrypted(folder)
+    assert succeed("identity", "show", "bern.identity.json").stdout == before
+    succeed(*change, "--remove", input=f"{other}\n")
+    assert not encrypted(folder)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_passphrases_are_taken_from_files(folder) -> None:
+    for name in ("old", "new"):
+        (folder / name).write_text(f"{name} {WORDS}\n")
+        (folder / name).chmod(0o600)
+    succeed("identity", "new", "bern", "--passphrase-file", "old")
+    assert encrypted(folder)
+    change = ("identity", "passphrase", "bern.identity.json", "--old-file", "old")
+    succeed(*change, "--new-file", "new")
+    assert "check the passphrase" in refused(*change, "--remove")
+
+
+def test_a_short_passphrase_is_refused(folder) -> None:
+    succeed("identity", "new", "bern")
+    change = ("identity", "passphrase", "bern.identity.json")
+    assert "12 or more" in refused(*change, input="short\nshort\n")
+    assert not encrypted(folder)
+
+
+def test_a_passphrase_is_removed_or_set(folder) -> None:
+    succeed("identity", "new", "bern")
+    change = ("identity", "passphrase", "bern.identity.json")
+    assert "not both" in refused(*change, "--remove", "--new-file", "new")
+
+
+@pytest.mark.usefixtures("cheap")
+def test_an_identity_is_encrypted_from_the_first_moment(folder) -> None:
+    succeed("identity", "new", "bern", "--encrypt", input=f"{WORDS}\n{WORDS}\n")
+    assert encrypted(folder)
+    assert read_card_of("bern").id == "bern"
 
 
 # --- roster

@@ -7,10 +7,12 @@ import stat
 import pytest
 
 from secagg import errors
+from secagg.crypto import passphrase as sealing
 from secagg.crypto import sign
 from secagg.crypto.fingerprint import fingerprint
+from secagg.crypto.passphrase import Passphrase
 from secagg.entropy import SeededEntropy
-from secagg.identity import Identity
+from secagg.identity import Identity, public_half
 from secagg.names import PeerId
 
 BERN = Identity.generate(PeerId("bern"), SeededEntropy(b"bern"))
@@ -153,3 +155,96 @@ def test_a_torn_file_is_refused_without_its_seed(path, keep) -> None:
 def test_a_file_that_is_no_text_is_refused(path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     assert "not text" in refusal(path)
+
+
+# --- with a passphrase
+
+WORDS = Passphrase("correct horse battery")
+
+
+@pytest.fixture
+def sealed(tmp_path, monkeypatch):
+    """A file that holds BERN under WORDS; scrypt costs next to nothing."""
+    monkeypatch.setattr(sealing, "_N", 2)
+    path = tmp_path / "identity.json"
+    BERN.save(path, BERN.encrypted(WORDS, SeededEntropy(b"salt")))
+    return path
+
+
+def test_an_encrypted_identity_opens_with_its_passphrase(sealed) -> None:
+    loaded = Identity.load(sealed, lambda: WORDS)
+    assert (loaded.id, loaded.seed) == ("bern", BERN.seed)
+
+
+def test_an_encrypted_file_does_not_hold_the_seed(sealed) -> None:
+    assert BERN.seed.hex() not in sealed.read_text()
+    assert stat.S_IMODE(sealed.stat().st_mode) == 0o600
+
+
+def test_each_encryption_has_a_salt_of_its_own(sealed) -> None:
+    entropy = SeededEntropy(b"salts")
+    salts = {json.loads(BERN.encrypted(WORDS, entropy))["salt"] for _ in range(2)}
+    assert len(salts) == 2
+
+
+def test_without_a_passphrase_it_is_refused(sealed) -> None:
+    assert "none was given" in refusal(sealed)
+
+
+def test_another_passphrase_is_refused_and_not_said(sealed) -> None:
+    with pytest.raises(errors.StateError) as caught:
+        Identity.load(sealed, lambda: Passphrase("a wrong staple"))
+    assert "check the passphrase" in str(caught.value)
+    assert "staple" not in str(caught.value)
+
+
+def test_nobody_is_asked_for_a_file_in_clear(path) -> None:
+    def ask():
+        raise AssertionError
+
+    assert Identity.load(path, ask).id == "bern"
+
+
+def test_the_public_half_needs_no_passphrase(sealed) -> None:
+    assert public_half(sealed) == ("bern", BERN.key.public)
+
+
+def test_the_public_half_of_a_file_in_clear_is_the_same(path) -> None:
+    assert public_half(path) == ("bern", BERN.key.public)
+
+
+ENCRYPTED_DAMAGE: dict[str, dict[str, object]] = {
+    "another public key": {"public": "11" * 32},
+    "a short salt": {"salt": "11"},
+    "a key that is a number": {"key": 7},
+    "one field more": {"seed": "11" * 32},
+}
+
+
+@pytest.mark.parametrize("damage", ENCRYPTED_DAMAGE)
+def test_a_damaged_encrypted_file_is_refused(sealed, damage) -> None:
+    edit(sealed, **ENCRYPTED_DAMAGE[damage])
+    with pytest.raises(errors.StateError, match="no usable identity"):
+        Identity.load(sealed, lambda: WORDS)
+
+
+def test_a_file_is_rewritten_with_a_passphrase_and_without(path, monkeypatch) -> None:
+    monkeypatch.setattr(sealing, "_N", 2)
+    BERN.rewrite(path, BERN.encrypted(WORDS, SeededEntropy(b"salt")))
+    assert Identity.load(path, lambda: WORDS).seed == BERN.seed
+    BERN.rewrite(path, BERN.clear())
+    assert Identity.load(path).seed == BERN.seed
+
+
+def test_the_file_of_another_identity_is_not_rewritten(path) -> None:
+    before = path.read_bytes()
+    other = Identity.generate(PeerId("bern"), SeededEntropy(b"other"))
+    with pytest.raises(errors.StateError, match="another identity"):
+        other.rewrite(path, other.clear())
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_rewritten_is_named(path) -> None:
+    path.with_name(path.name + ".part").mkdir()
+    with pytest.raises(errors.StateError, match="cannot write the identity"):
+        BERN.rewrite(path, BERN.clear())

@@ -19,7 +19,7 @@ from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
-from secagg.drivers.wire import websocket
+from secagg.drivers.wire import tls, websocket
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
 from secagg.drivers.wire.transport import Dial, Transport
@@ -85,12 +85,15 @@ async def connect(
         ParameterError: the engine needs a GPU or libraries that are missing.
     """
     server = _aggregator_of(roster, aggregator)
+    secure, time = url.lower().startswith("wss:"), clock or SystemClock()
+
+    def own_tls() -> tls_module.SSLContext:
+        # Made for each dial: its leaf lives for a day, a silo for months.
+        return client_context(identity, roster, server, now=tls.time_of(time))
 
     async def dial() -> Transport:
-        secure = url.lower().startswith("wss:")
-        # A new context each time: its leaf lives for a day, a silo for months.
-        context = ssl or (client_context(identity, roster, server) if secure else None)
-        return await websocket.dial(url, context if secure else None, proxy=proxy)
+        context = (ssl or own_tls()) if secure else None
+        return await websocket.dial(url, context, proxy=proxy)
 
     async with silo_over(
         dial,
@@ -102,7 +105,7 @@ async def connect(
         engine=engine,
         observer=observer,
         entropy=entropy,
-        clock=clock,
+        clock=time,
     ) as silo:
         yield silo
 
@@ -241,7 +244,10 @@ async def serve(
 async def _own_tls(settings: Settings) -> AsyncIterator[tls_module.SSLContext]:
     """Yield a context whose leaf is kept fresh."""
     context = server_context(
-        settings.identity, settings.roster, on_refused=_reporting(settings.observer)
+        settings.identity,
+        settings.roster,
+        now=tls.time_of(settings.clock),
+        on_refused=_reporting(settings.observer),
     )
     renewer = LeafRenewer(context, settings.identity, observer=settings.observer)
     renewing = asyncio.create_task(renewer.run(settings.clock))

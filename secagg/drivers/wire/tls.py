@@ -42,6 +42,7 @@ __all__ = [
     "install",
     "peer_identity",
     "server_context",
+    "time_of",
 ]
 
 _LOOK_SECONDS: Final = 60.0
@@ -114,6 +115,11 @@ def install(context: ssl.SSLContext, issued: Leaf) -> None:
         chain = Path(folder) / "leaf.pem"
         chain.write_bytes(issued.certificate + encrypted)
         context.load_cert_chain(chain, password=password)
+
+
+def time_of(clock: Clock) -> datetime.datetime:
+    """Return the time of day by `clock`, for a leaf."""
+    return datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC)
 
 
 class _TellingObject(ssl.SSLObject):
@@ -203,9 +209,8 @@ class LeafRenewer:
         slept through the night must not wake up with an expired leaf.
         """
         while True:
-            now = datetime.datetime.fromtimestamp(clock.now_ms() / 1000, datetime.UTC)
             try:
-                self.renew_if_due(now)
+                self.renew_if_due(time_of(clock))
             except OSError as error:
                 # A full disk, say. The leaf in use is good for half its life yet.
                 self._observer(

@@ -1,5 +1,6 @@
 import asyncio
 import dataclasses
+import datetime
 import ssl
 import stat
 
@@ -13,8 +14,10 @@ from secagg.drivers import progress
 from secagg.drivers.api import silo_over
 from secagg.drivers.silo.store import SqliteStore
 from secagg.drivers.wire.memory import MemoryNetwork
+from secagg.drivers.wire.tls import LeafRenewer, client_context
+from secagg.drivers.wire.transport import ConnectionLost
 from secagg.names import PeerId
-from tests.drivers.fake_clock import until
+from tests.drivers.fake_clock import FakeClock, until
 
 CONSORTIUM = Consortium.of(4, b"api")
 PEERS = sorted(CONSORTIUM.silos)
@@ -190,3 +193,44 @@ async def test_a_tls_context_that_would_not_be_used_is_refused() -> None:
     with pytest.raises(errors.ParameterError, match="leave one of them out"):
         async with serving(ssl=ssl.create_default_context(), without_tls=True):
             pass
+
+
+class DayClock(FakeClock):
+    """A day passes with every back-off."""
+
+    async def pause(self, seconds: float) -> None:
+        self.time_ms += 24 * 3_600_000
+        await super().pause(seconds)
+
+
+async def test_every_dial_shows_a_leaf_of_its_own_time(monkeypatch) -> None:
+    issued: list[datetime.datetime] = []
+    made = client_context
+
+    def noted(identity, roster, aggregator, *, now):
+        issued.append(now)
+        return made(identity, roster, aggregator, now=now)
+
+    async def nobody(url, context, **_):
+        raise ConnectionLost("nothing answers there")
+
+    monkeypatch.setattr("secagg.drivers.api.client_context", noted)
+    monkeypatch.setattr("secagg.drivers.wire.websocket.dial", nobody)
+    silo = connecting(8443, PEERS[0], clock=DayClock())
+    dialling = asyncio.create_task(silo.__aenter__())
+    await until(lambda: len(issued) == 3)
+    dialling.cancel()
+    await asyncio.gather(dialling, return_exceptions=True)
+    day = datetime.timedelta(days=1)
+    assert [later - issued[0] for later in issued] == [0 * day, day, 2 * day]
+
+
+async def test_a_server_that_runs_for_days_shows_leaves_of_its_clock(
+    monkeypatch,
+) -> None:
+    issued: list[datetime.datetime] = []
+    monkeypatch.setattr(LeafRenewer, "renew_if_due", lambda _, now: issued.append(now))
+    async with serving(clock=DayClock()):
+        await until(lambda: len(issued) >= 3)
+    day = datetime.timedelta(days=1)
+    assert [later - issued[0] for later in issued[:3]] == [0 * day, day, 2 * day]

@@ -150,6 +150,7 @@ class AggregatorProgram:
             ready_seconds=config.task.ready_deadline,
             next_model=self._next_model,
             unmasking=workers,
+            health=config.health.listen,
             observer=self._observe,
         )
         try:

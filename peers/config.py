@@ -77,6 +77,16 @@ class Log(Section):
     level: Literal["debug", "info", "warning"] = "info"
 
 
+class Health(Section):
+    """Where whoever watches the service may ask, over plain HTTP."""
+
+    listen: str | None = Field(
+        default=None,
+        pattern=r"^\S+:\d{1,5}$",
+        description="host:port for /healthz and /readyz, such as 127.0.0.1:9090",
+    )
+
+
 class Member(Section):
     """What both programs need to be somebody."""
 
@@ -96,6 +106,7 @@ class Member(Section):
     state: SomePath = Field(description="the folder for what must survive a restart")
     tls: Tls | None = None
     log: Log = Log()
+    health: Health = Health()
 
     @model_validator(mode="after")
     def _one_passphrase(self) -> Self:

@@ -8,8 +8,10 @@ training begins again.
 
 from __future__ import annotations
 
+import contextlib
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +26,7 @@ from peers.membership import Membership, site_context
 from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
+from secagg.drivers.wire.health import HEALTHZ, READYZ, Verdict, answering
 from secagg.engine import device_of
 from secagg.entropy import Entropy
 
@@ -102,7 +105,13 @@ class Hospital:
             StateError: the state directory cannot be used.
         """
         self._told("connecting")
-        async with connect(
+        async with self._connected() as silo, self._watched(silo):
+            while True:
+                self._told("waiting for the next round")
+                await self._round(silo, await silo.next_round())
+
+    def _connected(self) -> AbstractAsyncContextManager[Silo]:
+        return connect(
             self._config.aggregator,
             identity=self._member.identity,
             roster=self._member.roster,
@@ -113,10 +122,24 @@ class Hospital:
             engine=self._config.engine,
             observer=self._observer,
             entropy=self._entropy,
-        ) as silo:
-            while True:
-                self._told("waiting for the next round")
-                await self._round(silo, await silo.next_round())
+        )
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, silo: Silo) -> AsyncIterator[None]:
+        """Answer whoever watches the service, if the configuration has it."""
+
+        async def lives() -> Verdict:
+            return Verdict(True)
+
+        async def ready() -> Verdict:
+            return Verdict(silo.connected, {"connected": silo.connected})
+
+        address = self._config.health.listen
+        if address is None:
+            yield
+            return
+        async with answering(address, {HEALTHZ: lives, READYZ: ready}):
+            yield
 
     async def _round(self, silo: Silo, opened: RoundOpen) -> None:
         log = self._log.bind(task=opened.task_id, round=opened.round_no)

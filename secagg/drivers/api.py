@@ -20,6 +20,7 @@ from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import tls, websocket
+from secagg.drivers.wire.health import answering
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
 from secagg.drivers.wire.transport import Dial, Transport
@@ -169,6 +170,7 @@ async def serve(
     next_model: NextModel | None = None,
     engine: str = AUTO,
     unmasking: Executor | None = None,
+    health: str | None = None,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -197,6 +199,8 @@ async def serve(
             this process. Its workers learn what the aggregator has opened; it stays the
             caller's, who shuts it down. If it fails the observer is told, and the sum
             is opened here.
+        health: ``host:port`` where ``/healthz`` and ``/readyz`` are answered over plain
+            HTTP, in counts; None for nowhere.
         observer: is told what happens.
         entropy: nonces and noise seeds; by default the operating system.
         clock: deadlines and the time of day; by default this machine's.
@@ -204,7 +208,7 @@ async def serve(
     Raises:
         ConnectionRefused: the identity is not an aggregator of the roster, or no TLS
             on an address that others reach.
-        ParameterError: a TLS context, and without TLS.
+        ParameterError: a TLS context, and without TLS; or `health` cannot be bound.
         StateError: the state directory is held by another process, or damaged.
     """
     if without_tls and ssl is not None:
@@ -235,6 +239,9 @@ async def serve(
             host, port, aggregator.accept, context, max_frame=aggregator.max_frame
         )
         aggregator.port = await stack.enter_async_context(listening)
+        if health is not None:
+            checks = aggregator.vitals.checks
+            await stack.enter_async_context(answering(health, checks))
         yield aggregator
         # While it still listens: a silo whose line falls now comes back for its mean.
         await aggregator.deliver()

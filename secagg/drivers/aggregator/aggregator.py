@@ -22,6 +22,7 @@ from secagg.drivers.aggregator.rounds import Round, Site, Terms
 from secagg.drivers.aggregator.settings import Settings
 from secagg.drivers.aggregator.state import AggregatorState
 from secagg.drivers.aggregator.surroundings import Surroundings
+from secagg.drivers.aggregator.vitals import Vitals
 from secagg.drivers.outcome import RoundOutcome
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.transport import Transport
@@ -49,6 +50,7 @@ class Aggregator:
         last_outcome: of the newest round that has a Result, also after a restart.
         port: where it is bound, if it serves a socket.
         max_frame: bytes of the largest frame that a silo has to send.
+        vitals: whether it lives and is ready, for whoever watches the service.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -82,6 +84,14 @@ class Aggregator:
         self._running = False
         self._engine = functools.cache(
             functools.partial(engine.engine, settings.engine)
+        )
+        self.vitals = Vitals(
+            task=task,
+            roster=settings.roster,
+            directory=self._state.directory,
+            journal=self._state.journal,
+            connections=self._connections,
+            listens=lambda: self.port is not None,
         )
         self._reception = Reception(
             task_id=settings.task.task_id,

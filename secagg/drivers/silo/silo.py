@@ -107,6 +107,11 @@ class Silo:
 
     # --- for the caller ---------------------------------------------------------
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a proved connection to the aggregator now."""
+        return self._connection is not None
+
     async def next_round(self) -> RoundOpen:
         """Wait for a round that this silo has not taken up yet, and take it up.
 

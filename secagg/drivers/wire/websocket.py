@@ -41,9 +41,11 @@ uploads at a time, stays with the peers."""
 
 # What went wrong is raised or reported here; websockets would print a traceback for
 # every port scan, and the library writes no log.
-_QUIET: Final = logging.getLogger("secagg.websockets")
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+QUIET: Final = logging.getLogger("secagg.websockets")
+"""The logger that websockets is given: it says nothing."""
+
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
 
 # X509_V_ERR_... of OpenSSL: an issuer that the roster does not have, a false signature.
 _FINAL_CODES: Final = frozenset({2, 7, 18, 19, 20, 21})
@@ -150,7 +152,7 @@ async def dial(
 def _both_ends(max_frame: int) -> dict[str, Any]:
     """Return the settings that a connection has at either end."""
     return {
-        "logger": _QUIET,
+        "logger": QUIET,
         "compression": None,
         "max_size": max_frame,
         "max_queue": QUEUED_FRAMES,

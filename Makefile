@@ -44,7 +44,7 @@ clean:  ## remove caches and build outputs; .venv stays
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt \
-		-e '.[torch,peers,dp,demo,fast,gpu,dask,dev]'
+		-e '.[torch,peers,dp,demo,fast,gpu,dask,postgres,dev]'
 	touch $@
 
 .venv-peers/.installed: tests/benchmarks/peers.txt

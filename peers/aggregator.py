@@ -128,7 +128,8 @@ class AggregatorProgram:
         config = self._config
         if config.privacy is None:
             return None
-        charges = spending.charges_of(config.state, config.task.id)
+        database = config.journal.database
+        charges = spending.charges_of(config.state, config.task.id, database)
         return spending.Account(config.privacy, charges)
 
     async def _serving(self, stack: contextlib.AsyncExitStack) -> Aggregator:
@@ -142,6 +143,7 @@ class AggregatorProgram:
             roster=self._member.roster,
             task=self._task,
             state=config.state,
+            journal=config.journal.database,
             ssl=site_context(config.tls, server=True),
             without_tls=listen.without_tls,
             budget=budget_of(config),
@@ -220,7 +222,11 @@ class AggregatorProgram:
         config, member = self._config, self._member
         after = self.store.mark.round_no
         failed = state_folder.failed_round(
-            config.state, member, config.task.id, after=after
+            config.state,
+            member,
+            config.task.id,
+            after=after,
+            database=config.journal.database,
         )
         if failed is not None:
             present = records.Present(hospitals=member.roster.hospitals)

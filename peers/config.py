@@ -23,6 +23,7 @@ from peers.config_types import (
     Digest,
     EntryPoint,
     IdentityFile,
+    JournalUrl,
     ModelFile,
     Names,
     PemFile,
@@ -33,6 +34,7 @@ from peers.config_types import (
     listed,
 )
 from peers.toml_file import read_config
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.params import MAX_ATTEMPTS, SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT
 
 PHASES: Final = (
@@ -295,10 +297,26 @@ class Unmasking(Section):
     )
 
 
+class JournalTerms(Section):
+    """Where journal and privacy ledger are, if not in the state folder."""
+
+    url: JournalUrl | None = Field(
+        default=None,
+        repr=False,
+        description="a PostgreSQL database of this aggregator alone, postgresql://...",
+    )
+
+    @property
+    def database(self) -> DatabaseUrl | None:
+        """The database."""
+        return None if self.url is None else DatabaseUrl(self.url.get_secret_value())
+
+
 class AggregatorConfig(Member):
     """The file of ``secagg aggregator``."""
 
     listen: Listen = Listen()
+    journal: JournalTerms = JournalTerms()
     unmasking: Unmasking = Unmasking()
     task: TaskTerms = Field(description="the table [task]: id, rounds, clip, ...")
     privacy: Privacy | None = None

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, ValidationInfo
+from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+_POSTGRES: Final = re.compile(r"postgres(ql)?://")
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -86,6 +87,19 @@ def listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _journal_url(value: Any) -> Any:
+    """Refuse what is no URL; what was written instead may hold a password."""
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or not _POSTGRES.match(value):
+        raise PydanticCustomError(
+            "secagg_journal",
+            "must be postgresql://user@host:5432/name?sslmode=verify-full; leave"
+            " [journal] out to keep the journal in the state folder",
+        )
+    return SecretStr(value)
+
+
 SomePath = Annotated[Path, BeforeValidator(_resolve)]
 IdentityFile = Annotated[
     Path, BeforeValidator(_existing("make one with `secagg identity new`"))
@@ -102,5 +116,6 @@ ModelFile = Annotated[
 EntryPoint = Annotated[str, BeforeValidator(_entry_point)]
 PublicKey = Annotated[bytes, BeforeValidator(_key_bytes)]
 Digest = Annotated[bytes, BeforeValidator(_digest)]
+JournalUrl = Annotated[SecretStr, BeforeValidator(_journal_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from peers.config import Privacy
-from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.state import LEDGER_NAME
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.errors import ParameterError, ReleaseRefused
 from secagg.privacy.accountant import Accountant
 from secagg.privacy.ledger import Charge
@@ -75,16 +76,23 @@ class Account:
         return _event(self._terms.noise_multiplier, self._terms.adjacency)
 
 
-def charges_of(state: Path, task: str) -> tuple[Charge, ...]:
-    """Return what the ledger of a state directory charged a task.
+def charges_of(
+    state: Path, task: str, database: DatabaseUrl | None = None
+) -> tuple[Charge, ...]:
+    """Return what the ledger of an aggregator charged a task.
+
+    Args:
+        state: its state directory.
+        task: the task's id.
+        database: where the ledger is instead, if not in the directory.
 
     Raises:
         StateError: another process holds the ledger, or it is damaged.
     """
     path = state / LEDGER_NAME
-    if not path.exists():
+    if database is None and not path.exists():
         return ()
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(database or path) as store:
         return tuple(charge for charge in store.load() if charge.task_id == task)
 
 

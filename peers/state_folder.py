@@ -14,12 +14,19 @@ from peers.membership import Membership
 from secagg import errors, events
 from secagg.drivers import outcome
 from secagg.drivers.aggregator.journal import FAILED, FILE_NAME, Journal, SessionRow
+from secagg.drivers.postgres import DatabaseUrl
+from secagg.drivers.tables import Place
 from secagg.names import PeerId
 from secagg.server import Server
 
 
 def failed_round(
-    state: Path, member: Membership, task: str, *, after: int
+    state: Path,
+    member: Membership,
+    task: str,
+    *,
+    after: int,
+    database: DatabaseUrl | None = None,
 ) -> tuple[int, errors.SessionAborted] | None:
     """Return the task's last round, if it is newer than `after` and had no Result.
 
@@ -31,11 +38,12 @@ def failed_round(
         member: identity and roster of the aggregator.
         task: the task's id.
         after: the last round that was settled.
+        database: where the journal is instead, if not in the directory.
 
     Raises:
         StateError: another process holds the directory, or it is damaged.
     """
-    with _journal(state, member) as journal:
+    with _journal(database or state, member) as journal:
         row = None if journal is None else journal.last_round(task)
         if journal is None or row is None:
             return None
@@ -47,14 +55,20 @@ def failed_round(
     return row.round_no, _replayed(session, member)
 
 
-def readmit(state: Path, member: Membership, task: str, peer: str) -> str:
+def readmit(
+    state: Path,
+    member: Membership,
+    task: str,
+    peer: str,
+    database: DatabaseUrl | None = None,
+) -> str:
     """Let a blamed hospital take part again; return what it was blamed for.
 
     Raises:
         StateError: an aggregator runs on the directory, there is none, or the hospital
             is not left out.
     """
-    with _journal(state, member) as journal:
+    with _journal(database or state, member) as journal:
         if journal is None:
             raise errors.StateError(
                 f"{state} holds no journal of an aggregator: nobody is left out"
@@ -70,13 +84,13 @@ def readmit(state: Path, member: Membership, task: str, peer: str) -> str:
 
 
 @contextlib.contextmanager
-def _journal(state: Path, member: Membership) -> Iterator[Journal | None]:
+def _journal(where: Place, member: Membership) -> Iterator[Journal | None]:
     """Yield the journal, locked; None if there is none yet."""
-    if not (state / FILE_NAME).exists():
+    if isinstance(where, Path) and not (where / FILE_NAME).exists():
         yield None
         return
     with contextlib.closing(
-        Journal(state, members=len(member.roster.members))
+        Journal(where, members=len(member.roster.members))
     ) as journal:
         yield journal
 

@@ -13,6 +13,8 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import running_server
+
 # Read when the kernels are imported, which no test has done yet. With
 # TRITON_INTERPRET=0 in the environment they run on the GPU.
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -60,3 +62,16 @@ def fast_interpreter():
 
     with fast_rounds():
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL server of our own; skips where there is none."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """The address of a new database, with its password."""
+    return postgres_server.database()

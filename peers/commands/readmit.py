@@ -22,7 +22,9 @@ def readmit(
     """Readmit a hospital that was left out for proved cheating; stop first."""
     loaded = load_aggregator(config)
     member = Membership.of(loaded)
-    why = state_folder.readmit(loaded.state, member, loaded.task.id, peer)
+    why = state_folder.readmit(
+        loaded.state, member, loaded.task.id, peer, loaded.journal.database
+    )
     console = terminal.out()
     console.print(
         f"{peer} may take part in {loaded.task.id} again, from the next start of the"

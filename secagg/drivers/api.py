@@ -15,6 +15,7 @@ from secagg.drivers.aggregator.aggregator import Aggregator, opened
 from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
 from secagg.drivers.clock import Clock, SystemClock
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
@@ -161,6 +162,7 @@ async def serve(
     roster: Roster,
     task: Task,
     state: Path | str | None = None,
+    journal: DatabaseUrl | None = None,
     ssl: tls_module.SSLContext | None = None,
     without_tls: bool = False,
     budget: Budget | None = None,
@@ -184,6 +186,8 @@ async def serve(
         roster: the consortium's.
         task: what is asked for.
         state: the state directory; without one nothing outlives this process.
+        journal: a PostgreSQL database of this aggregator alone, for its journal and
+            its privacy ledger (the extra ``postgres``); by default files in `state`.
         ssl: a TLS context of the site's own; by default mutual TLS 1.3 from the
             identities of the roster.
         without_tls: serve plain websockets; on the loopback alone, behind a proxy.
@@ -208,7 +212,8 @@ async def serve(
     Raises:
         ConnectionRefused: the identity is not an aggregator of the roster, or no TLS
             on an address that others reach.
-        ParameterError: a TLS context, and without TLS; or `health` cannot be bound.
+        ParameterError: a TLS context, and without TLS; or the journal's URL or
+            `health` cannot be used.
         StateError: the state directory is held by another process, or damaged.
     """
     if without_tls and ssl is not None:
@@ -220,6 +225,7 @@ async def serve(
         roster=roster,
         task=task,
         state=None if state is None else Path(state),
+        journal=journal,
         budget=budget,
         min_members=min_members,
         expected=expected,

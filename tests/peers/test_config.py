@@ -289,3 +289,27 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 def test_the_line_of_a_key_is_found(place) -> None:
     assert line_of(LINES, place) == PLACES[place]
+
+
+SERVER = "postgresql://secagg:canary@127.0.0.1/secagg"
+
+
+def test_a_journal_may_be_in_a_database_whose_password_no_repr_shows(
+    consortium,
+) -> None:
+    table = f'[journal]\nurl = "{SERVER}"\n\n[model]'
+    config = load(consortium, "agg", ("[model]", table))
+    assert config.journal.database is not None
+    assert config.journal.database.text == SERVER
+    assert "canary" not in repr(config)
+
+
+def test_without_a_url_the_journal_is_in_the_state_folder(consortium) -> None:
+    assert load(consortium, "agg").journal.database is None
+
+
+@pytest.mark.parametrize("url", ['"mysql://u:canary@h/d"', '["canary"]', "7"])
+def test_a_url_that_is_none_is_not_quoted(consortium, url) -> None:
+    with pytest.raises(ConfigError, match=r"journal\.url: must be postgres") as caught:
+        load(consortium, "agg", ("[model]", f"[journal]\nurl = {url}\n\n[model]"))
+    assert "canary" not in str(caught.value)

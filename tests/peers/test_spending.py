@@ -5,7 +5,7 @@ import pytest
 from peers import spending
 from peers.config import Privacy
 from secagg import errors
-from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.state import LEDGER_NAME
 from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import NoiseEvent
@@ -72,7 +72,7 @@ def test_a_release_that_was_charged_before_a_restart_counts_once() -> None:
 def test_the_ledger_is_asked_for_the_charges_of_the_task_alone(tmp_path) -> None:
     assert spending.charges_of(tmp_path, "cardio") == ()
     ours, theirs = charge_of(1), charge_of(2, task="kidney")
-    with SqliteLedgerStore(tmp_path / LEDGER_NAME) as store:
+    with DurableLedgerStore(tmp_path / LEDGER_NAME) as store:
         store.load()
         store.append(ours)
         store.append(theirs)

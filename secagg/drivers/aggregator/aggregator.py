@@ -70,6 +70,7 @@ class Aggregator:
             task_id=settings.task.task_id,
             budget=settings.allowed(),
             members=len(settings.roster.members),
+            journal_url=settings.journal,
         )
         self._door = Door(
             identity=settings.identity,

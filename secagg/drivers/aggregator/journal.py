@@ -16,9 +16,9 @@ from typing import Final
 from secagg import codec, errors, events
 from secagg import messages as msg
 from secagg.crypto.transcript import LINK_START
+from secagg.drivers import tables
 from secagg.drivers.aggregator.journal_events import decode_event, encode_event
 from secagg.drivers.aggregator.journal_schema import SCHEMA, VERSION, fitting
-from secagg.drivers.database import Database
 from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "journal.sqlite3"
@@ -52,7 +52,7 @@ class SessionRow:
     Attributes:
         sid: the session.
         manifest: its terms.
-        noise_seed: 32 secret bytes.
+        noise_seed: 32 secret bytes; none once the session has ended.
         events: what its machine accepted, in order.
     """
 
@@ -65,19 +65,24 @@ class SessionRow:
 class Journal:
     """The journal of one aggregator. Calls may come from any thread, one at a time."""
 
-    def __init__(self, directory: Path, *, members: int) -> None:
-        """Open the journal in the state directory, or make it.
+    def __init__(self, where: tables.Place, *, members: int) -> None:
+        """Open the journal in the state directory or the database, or make it.
 
         Args:
-            directory: exists.
+            where: a directory, which exists, or a PostgreSQL database.
             members: of the roster, for the length limits of what is read back.
 
         Raises:
+            ParameterError: the URL cannot be used.
             StateError: another process holds it, or it is damaged.
         """
         self._members = members
-        self._database = Database(
-            directory / FILE_NAME, SCHEMA, version=VERSION, if_damaged=_IF_DAMAGED
+        self._database = tables.opened(
+            where / FILE_NAME if isinstance(where, Path) else where,
+            "journal",
+            SCHEMA,
+            version=VERSION,
+            if_damaged=_IF_DAMAGED,
         )
 
     def close(self) -> None:
@@ -134,16 +139,16 @@ class Journal:
     def _forget_before(self, task_id: str, round_no: int) -> None:
         """Blank noise seeds, and drop events with the shares and seeds in them."""
         old = self._database.execute(
-            "SELECT sid FROM sessions WHERE task = ? AND round_no < ?"
-            " AND length(noise_seed) > 0",
+            "SELECT sid FROM sessions AS s WHERE task = ? AND round_no < ?"
+            " AND (length(noise_seed) > 0"
+            " OR EXISTS (SELECT 1 FROM events AS e WHERE e.sid = s.sid))",
             task_id,
             round_no,
         )
         for (sid,) in old:
             self._database.execute("DELETE FROM events WHERE sid = ?", sid)
-            # Last, so that a crash before it has the whole done again.
             self._database.execute(
-                "UPDATE sessions SET noise_seed = x'' WHERE sid = ?", sid
+                "UPDATE sessions SET noise_seed = ? WHERE sid = ?", b"", sid
             )
         if old:
             self._database.empty_log()
@@ -175,10 +180,14 @@ class Journal:
         )
 
     def end_session(self, sid: SessionId, status: str) -> None:
-        """Mark how a session ended."""
+        """Mark how a session ended; its noise is drawn, so its seed is forgotten."""
         self._database.execute(
-            "UPDATE sessions SET status = ? WHERE sid = ?", status, sid
+            "UPDATE sessions SET status = ?, noise_seed = ? WHERE sid = ?",
+            status,
+            b"",
+            sid,
         )
+        self._database.empty_log()
 
     def attempts(self, task_id: str, round_no: int) -> int:
         """Return how many sessions a round had."""
@@ -218,7 +227,11 @@ class Journal:
     def blame(self, task_id: str, peer: PeerId, reason: str) -> None:
         """Leave a member out of the task's sessions until it is readmitted."""
         self._database.execute(
-            "INSERT OR REPLACE INTO blamed VALUES (?, ?, ?)", task_id, peer, reason
+            "INSERT INTO blamed VALUES (?, ?, ?)"
+            " ON CONFLICT (task, peer) DO UPDATE SET reason = excluded.reason",
+            task_id,
+            peer,
+            reason,
         )
 
     def blamed(self, task_id: str) -> dict[PeerId, str]:
@@ -247,8 +260,8 @@ class Journal:
     def add_link(self, task_id: str, link: bytes, past: msg.PastRound) -> None:
         """Append a link with its evidence; one that is there stays as it is."""
         self._database.execute(
-            "INSERT OR IGNORE INTO links (task, link, manifest, h3, certificate,"
-            " result) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO links (task, link, manifest, h3, certificate, result)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             task_id,
             link,
             past.manifest,

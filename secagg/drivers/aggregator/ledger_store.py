@@ -1,4 +1,4 @@
-"""The privacy ledger on disk: a SQLite file with one writer. Spec 9-4.
+"""The privacy ledger on disk: a file or a database with one writer. Spec 9-4.
 
 A charge is committed and synced to the disk before `append` returns. Each row carries a
 hash over itself and the row before, so that a row that is torn, edited, reordered or
@@ -9,13 +9,13 @@ a correct but forgetful ledger, and nothing in it can show that.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from secagg import errors
 from secagg.crypto import kdf
-from secagg.drivers.database import Database, Row
+from secagg.drivers import tables
+from secagg.drivers.database import Row
 from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.sensitivity import Adjacency
@@ -48,17 +48,23 @@ FROM charges ORDER BY number
 _Row = tuple[int, str, bytes, str, float, str, str, bytes]
 
 
-class SqliteLedgerStore:
-    """A `LedgerStore` in one file. Calls may come from any thread, one at a time."""
+class DurableLedgerStore:
+    """A `LedgerStore` on disk. Calls may come from any thread, one at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file and keep it locked until `close`.
+    def __init__(self, place: tables.Place) -> None:
+        """Open or create it and keep it locked until `close`.
+
+        Args:
+            place: a SQLite file, or a PostgreSQL database.
 
         Raises:
+            ParameterError: the URL cannot be used.
             StateError: another process has it open, or it is no ledger.
         """
-        self._path = path
-        self._database = Database(path, [_SCHEMA], version=_VERSION, if_damaged=_REMEDY)
+        self._place = place
+        self._database = tables.opened(
+            place, "ledger", [_SCHEMA], version=_VERSION, if_damaged=_REMEDY
+        )
         self._count = 0
         self._digest = b""
 
@@ -72,11 +78,11 @@ class SqliteLedgerStore:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file."""
+        """Close it."""
         self.close()
 
     def close(self) -> None:
-        """Close the file and let go of its lock."""
+        """Close it and let go of its lock."""
         self._database.close()
 
     def load(self) -> tuple[Charge, ...]:
@@ -125,7 +131,7 @@ class SqliteLedgerStore:
 
     def _damaged(self, number: int) -> errors.StateError:
         return errors.StateError(
-            f"privacy ledger {self._path}: charge {number} is damaged or missing:"
+            f"privacy ledger {self._place}: charge {number} is damaged or missing:"
             f" {_REMEDY}"
         )
 

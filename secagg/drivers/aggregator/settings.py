@@ -13,6 +13,7 @@ from secagg.drivers.aggregator.opening import NextModel
 from secagg.drivers.aggregator.refusals import Refusals
 from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.engine import AUTO
 from secagg.entropy import Entropy, SystemEntropy
@@ -38,6 +39,7 @@ class Settings:
         roster: the consortium's.
         task: what it asks for.
         state: the state directory; None keeps nothing beyond the process.
+        journal: the database of journal and ledger; None for the state directory.
         budget: what the task may spend; None for a task without noise.
         min_members: how few may open a session at the deadline; at least 3 and 3c + 1.
         expected: whose Ready opens a session at once; None for every hospital.
@@ -56,6 +58,7 @@ class Settings:
     roster: Roster
     task: Task
     state: Path | None = None
+    journal: DatabaseUrl | None = None
     budget: Budget | None = None
     min_members: int = 3
     expected: Collection[PeerId] | None = None

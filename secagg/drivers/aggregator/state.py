@@ -1,7 +1,9 @@
-"""The aggregator's state directory: journal, privacy ledger, blobs and spool.
+"""The aggregator's state: journal and privacy ledger, blobs and spool.
 
-One process holds it. Without a directory of the operator's, one that lasts as long as
-the process stands in, so that everything takes the same way.
+One process holds it. Journal and ledger lie in the state directory, or in a PostgreSQL
+database; blobs and spool are files in the directory either way: what is lost of them
+costs uploads or a round, and nothing that rules 9-3 and 9-4 protect. Without a
+directory of the operator's, one that lasts as long as the process stands in.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from secagg import errors
 from secagg.drivers import private
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.journal import Journal
-from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.spool import FileSpool, sweep
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.names import SessionId
 from secagg.privacy.ledger import Budget, BudgetLedger
 from secagg.vector import Chunks
@@ -33,22 +36,30 @@ class AggregatorState:
     journal: Journal
     ledger: BudgetLedger
     blobs: BlobStore
-    ledger_store: SqliteLedgerStore
+    ledger_store: DurableLedgerStore
     temporary: tempfile.TemporaryDirectory[str] | None
 
     @classmethod
     def open(
-        cls, directory: Path | None, *, task_id: str, budget: Budget, members: int
+        cls,
+        directory: Path | None,
+        *,
+        task_id: str,
+        budget: Budget,
+        members: int,
+        journal_url: DatabaseUrl | None = None,
     ) -> Self:
-        """Take hold of the directory.
+        """Take hold of the directory, and of the database if there is one.
 
         Args:
             directory: made if need be; None for one that goes with the process.
             task_id: the task whose releases are charged.
             budget: what it may spend.
             members: of the roster.
+            journal_url: where journal and ledger are; None for the directory.
 
         Raises:
+            ParameterError: the URL cannot be used.
             StateError: another process holds it, others may write in it, or a file in
                 it is damaged.
         """
@@ -60,9 +71,10 @@ class AggregatorState:
         with contextlib.ExitStack() as opened:
             if temporary is not None:
                 opened.callback(temporary.cleanup)
-            journal = Journal(directory, members=members)
+            journal = Journal(journal_url or directory, members=members)
             opened.callback(journal.close)
-            store = opened.enter_context(SqliteLedgerStore(directory / LEDGER_NAME))
+            ledger = journal_url or directory / LEDGER_NAME
+            store = opened.enter_context(DurableLedgerStore(ledger))
             state = cls(
                 directory=directory,
                 journal=journal,

@@ -3,6 +3,7 @@ import pytest
 from secagg import codec, errors, events
 from secagg.consortium import Consortium
 from secagg.crypto.transcript import LINK_START
+from secagg.drivers import postgres
 from secagg.drivers.aggregator.journal import (
     COMPLETED,
     FAILED,
@@ -10,6 +11,7 @@ from secagg.drivers.aggregator.journal import (
     OPEN,
     Journal,
 )
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.messages import History, PastRound
 from secagg.names import PeerId, Round, SessionId
 from secagg.task import Task
@@ -27,8 +29,23 @@ MANIFEST = Task(task_id="demo", length=5, clip=1.0).manifest(
 SID = SessionId(bytes([5]) * 32)
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request, tmp_path):
+    """Where a journal may be: a directory, or a database."""
+    if request.param == "sqlite":
+        return tmp_path
+    return DatabaseUrl(request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
-def journal(tmp_path):
+def journal(place):
+    opened = Journal(place, members=5)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def file_journal(tmp_path):
     opened = Journal(tmp_path, members=5)
     yield opened
     opened.close()
@@ -64,7 +81,7 @@ def test_an_open_round_on_another_model_has_failed(journal) -> None:
     assert (second.round_no, second.status) == (2, OPEN)
 
 
-def test_a_session_is_read_back_with_its_events_in_order(journal, tmp_path) -> None:
+def test_a_session_is_read_back_with_its_events_in_order(journal) -> None:
     journal.open_session(SID, MANIFEST, link(9))
     told = [events.DeadlinePassed(round=Round.SHARE_ACK)] * 2 + [
         events.Stopped(code="0-1", reason="stopped")
@@ -79,12 +96,12 @@ def test_a_session_is_read_back_with_its_events_in_order(journal, tmp_path) -> N
     assert "noise_seed" not in repr(row)
 
 
-def test_the_journal_outlives_the_process(tmp_path) -> None:
-    first = Journal(tmp_path, members=5)
+def test_the_journal_outlives_the_process(place) -> None:
+    first = Journal(place, members=5)
     first.open_session(SID, MANIFEST, link(9))
     first.append(SID, events.Stopped(code="0-1", reason="stopped"))
     first.close()
-    second = Journal(tmp_path, members=5)
+    second = Journal(place, members=5)
     row = second.newest_session("demo", 1)
     assert row is not None
     assert len(row.events) == 1
@@ -141,9 +158,10 @@ def test_who_is_blamed_is_left_out_until_readmitted(journal) -> None:
     assert journal.blamed("other") == {}
 
 
-def test_a_second_process_is_refused(journal, tmp_path) -> None:
+def test_a_second_process_is_refused(journal, place, monkeypatch) -> None:
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.01)
     with pytest.raises(errors.StateError, match="another process"):
-        Journal(tmp_path, members=5)
+        Journal(place, members=5)
 
 
 def test_a_history_is_no_longer_than_one_message(journal) -> None:
@@ -180,24 +198,44 @@ def with_secrets(journal) -> None:
     journal.close_round("demo", 1, COMPLETED)
 
 
-def test_what_the_next_round_does_not_need_is_overwritten(journal, tmp_path) -> None:
+def test_what_the_next_round_does_not_need_is_forgotten(journal) -> None:
     with_secrets(journal)
     journal.add_link("demo", link(1), past(1))
     journal.open_round("demo", bytes(32), 0)
     row = journal.newest_session("demo", 1)
     assert row is not None
     assert (row.noise_seed, row.events) == (b"", ())
-    for secret in SECRETS:
-        assert secret.encode() not in journal_bytes(tmp_path)
     assert journal.attempts("demo", 1) == 1
     assert journal.history("demo", LINK_START) == (past(1),)
 
 
-def test_the_round_that_is_over_can_be_restored_until_the_next_opens(
-    journal, tmp_path
+def test_in_a_file_what_is_forgotten_is_overwritten(file_journal, tmp_path) -> None:
+    with_secrets(file_journal)
+    file_journal.open_round("demo", bytes(32), 0)
+    for secret in SECRETS:
+        assert secret.encode() not in journal_bytes(tmp_path)
+
+
+def test_a_session_that_has_ended_leaves_no_noise_seed_on_the_disk(
+    file_journal, tmp_path
 ) -> None:
-    with_secrets(journal)
-    row = journal.newest_session("demo", 1)
+    """Nobody draws its noise again, and who finds the seed can take it off."""
+    with_secrets(file_journal)
+    file_journal.end_session(SID, COMPLETED)
+    row = file_journal.newest_session("demo", 1)
+    assert row is not None
+    assert row.noise_seed == b""
+    assert SECRETS[0].encode() not in journal_bytes(tmp_path)
+    assert len(row.events) == 1
+    file_journal.open_round("demo", bytes(32), 0)
+    assert SECRETS[1].encode() not in journal_bytes(tmp_path)
+
+
+def test_the_round_that_is_over_can_be_restored_until_the_next_opens(
+    file_journal, tmp_path
+) -> None:
+    with_secrets(file_journal)
+    row = file_journal.newest_session("demo", 1)
     assert row is not None
     assert row.noise_seed == SECRETS[0].encode()
     assert len(row.events) == 1

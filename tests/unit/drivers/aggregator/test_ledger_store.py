@@ -7,10 +7,12 @@ import sys
 import pytest
 
 from secagg import errors
-from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.privacy.ledger import Budget, BudgetLedger, Charge
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.sensitivity import Adjacency
+from tests.postgres import PASSWORD
 
 DELTA = 1e-5
 
@@ -40,9 +42,28 @@ def path(tmp_path):
     return tmp_path / "ledger.sqlite"
 
 
+def test_charges_come_back_from_a_database(postgres_url):
+    place = DatabaseUrl(postgres_url)
+    with DurableLedgerStore(place) as store:
+        for one in CHARGES:
+            store.append(one)
+    assert load(place) == CHARGES
+
+
+def test_a_charge_that_was_altered_in_a_database_is_noticed(postgres_url):
+    place = DatabaseUrl(postgres_url)
+    with DurableLedgerStore(place) as store:
+        for one in CHARGES:
+            store.append(one)
+        store._database.execute("UPDATE charges SET task_id = 'x' WHERE number = 2")
+        with pytest.raises(errors.StateError, match="charge 2 is damaged") as caught:
+            store.load()
+    assert PASSWORD not in str(caught.value)
+
+
 @pytest.fixture
 def filled(path):
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(path) as store:
         for one in CHARGES:
             store.append(one)
     return path
@@ -57,7 +78,7 @@ def change(path, statement, *values):
 
 
 def load(path):
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(path) as store:
         return store.load()
 
 
@@ -70,7 +91,7 @@ def test_charges_come_back_as_they_were_after_a_restart(filled):
 
 
 def test_charges_go_on_after_those_of_an_earlier_process(filled):
-    with SqliteLedgerStore(filled) as store:
+    with DurableLedgerStore(filled) as store:
         store.load()
         store.append(charge(4))
     assert load(filled) == (*CHARGES, charge(4))
@@ -79,13 +100,13 @@ def test_charges_go_on_after_those_of_an_earlier_process(filled):
 def test_a_charge_outlives_a_process_that_is_killed_after_it(path):
     program = f"""
 import os, signal, pathlib
-from secagg.drivers.aggregator.ledger_store import SqliteLedgerStore
+from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.privacy.ledger import Budget, BudgetLedger
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.sensitivity import Adjacency
 event = NoiseEvent(mechanism="none", noise_multiplier=0.0, sensitivity_squared=7,
                    adjacency=Adjacency.ZERO_OUT)
-store = SqliteLedgerStore(pathlib.Path({str(path)!r}))
+store = DurableLedgerStore(pathlib.Path({str(path)!r}))
 ledger = BudgetLedger(store, {{"open": Budget(epsilon=float("inf"), delta=1e-5)}})
 ledger.charge("open", bytes(32), event)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -98,31 +119,31 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_the_ledger_keeps_its_account_over_a_restart(path):
     budgets = {"heart": Budget(epsilon=8.0, delta=DELTA)}
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(path) as store:
         one = charge(1)
         spent = BudgetLedger(store, budgets).charge("heart", one.session_id, one.event)
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(path) as store:
         assert BudgetLedger(store, budgets).epsilon("heart") == spent
 
 
 def test_a_second_writer_is_refused_while_the_first_is_open(path):
     with (
-        SqliteLedgerStore(path),
+        DurableLedgerStore(path),
         pytest.raises(errors.StateError, match="another process"),
     ):
-        SqliteLedgerStore(path)
+        DurableLedgerStore(path)
 
 
 def test_a_refused_second_writer_does_not_disturb_the_first(path):
-    with SqliteLedgerStore(path) as store:
+    with DurableLedgerStore(path) as store:
         with pytest.raises(errors.StateError):
-            SqliteLedgerStore(path)
+            DurableLedgerStore(path)
         store.append(charge(1))
         assert store.load() == (charge(1),)
 
 
 def test_the_lock_ends_with_close(filled):
-    SqliteLedgerStore(filled).close()
+    DurableLedgerStore(filled).close()
     assert load(filled) == CHARGES
 
 
@@ -165,7 +186,7 @@ def test_a_missing_charge_with_the_rest_renumbered_is_refused(filled):
 def test_a_file_that_is_no_database_is_refused(path):
     path.write_bytes(b"these are not the pages you are looking for" * 50)
     with pytest.raises(errors.StateError, match="backup that holds"):
-        SqliteLedgerStore(path)
+        DurableLedgerStore(path)
 
 
 def test_a_torn_file_is_refused(filled):
@@ -177,11 +198,11 @@ def test_a_torn_file_is_refused(filled):
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(errors.StateError, match="cannot use"):
-        SqliteLedgerStore(tmp_path / "nowhere" / "ledger.sqlite")
+        DurableLedgerStore(tmp_path / "nowhere" / "ledger.sqlite")
 
 
 def test_a_charge_that_cannot_be_written_is_refused(path):
-    store = SqliteLedgerStore(path)
+    store = DurableLedgerStore(path)
     store.close()
     with pytest.raises(errors.StateError, match="cannot use"):
         store.append(charge(1))

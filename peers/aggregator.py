@@ -150,6 +150,8 @@ class AggregatorProgram:
             min_members=config.task.min_members,
             expected=expected_of(config, self._member),
             ready_seconds=config.task.ready_deadline,
+            reconnect_seconds=config.task.reconnect,
+            keepalive=listen.keepalive,
             next_model=self._next_model,
             unmasking=workers,
             health=config.health.listen,

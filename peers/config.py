@@ -24,6 +24,7 @@ from peers.config_types import (
     EntryPoint,
     IdentityFile,
     JournalUrl,
+    Keepalive,
     ModelFile,
     Names,
     PemFile,
@@ -34,7 +35,9 @@ from peers.config_types import (
     listed,
 )
 from peers.toml_file import read_config
+from secagg.drivers.aggregator.settings import RECONNECT_SECONDS
 from secagg.drivers.postgres import DatabaseUrl
+from secagg.drivers.wire.keepalive import KEEPALIVE_SECONDS
 from secagg.params import MAX_ATTEMPTS, SMALLEST_SPARSE, SPARSE_CORRUPT_PERCENT
 
 PHASES: Final = (
@@ -123,6 +126,10 @@ class Listen(Section):
     host: str = Field(default="0.0.0.0", description="the address to bind")  # noqa: S104
     port: int = Field(
         default=8443, ge=0, le=65_535, description="0 takes any free port"
+    )
+    keepalive: Keepalive = Field(
+        default=KEEPALIVE_SECONDS,
+        description="seconds between pings; silent for two, a line is lost",
     )
     without_tls: bool = Field(
         default=False, description="plain websockets, on the loopback behind a proxy"
@@ -227,6 +234,11 @@ class TaskTerms(Section):
     )
     ready_deadline: float = Field(
         default=3600, gt=0, description="seconds to wait for all to be ready"
+    )
+    reconnect: Seconds = Field(
+        default=RECONNECT_SECONDS,
+        description="seconds that hospitals may take to come back: added to the first"
+        " deadline after a restart, and the least wait for another attempt",
     )
     linger: float = Field(
         default=30,
@@ -395,6 +407,11 @@ class HospitalConfig(Member):
         default=None,
         pattern=r"^(https?|socks[45]h?)://\S+$",
         description="the site's own proxy, such as http://proxy:3128; none",
+    )
+    keepalive: Keepalive = Field(
+        default=KEEPALIVE_SECONDS,
+        description="seconds between pings, as at the aggregator; silent for two, a"
+        " line is lost and dialled anew",
     )
     tasks: Names | None = Field(
         default=None, description="task ids to take part in; all"

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, Field, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+from secagg.drivers.wire.keepalive import LONGEST_SECONDS, SHORTEST_SECONDS
+
 _POSTGRES: Final = re.compile(r"postgres(ql)?://")
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -118,4 +120,5 @@ PublicKey = Annotated[bytes, BeforeValidator(_key_bytes)]
 Digest = Annotated[bytes, BeforeValidator(_digest)]
 JournalUrl = Annotated[SecretStr, BeforeValidator(_journal_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Keepalive = Annotated[float, Field(ge=SHORTEST_SECONDS, le=LONGEST_SECONDS)]
 Names = Annotated[tuple[str, ...], BeforeValidator(listed)]

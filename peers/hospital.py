@@ -119,6 +119,7 @@ class Hospital:
             state=self._config.state,
             ssl=site_context(self._config.tls, server=False),
             proxy=self._config.proxy,
+            keepalive=self._config.keepalive,
             engine=self._config.engine,
             observer=self._observer,
             entropy=self._entropy,

@@ -13,7 +13,11 @@ from secagg import errors
 from secagg.drivers import progress
 from secagg.drivers.aggregator.aggregator import Aggregator, opened
 from secagg.drivers.aggregator.opening import NextModel
-from secagg.drivers.aggregator.settings import READY_SECONDS, Settings
+from secagg.drivers.aggregator.settings import (
+    READY_SECONDS,
+    RECONNECT_SECONDS,
+    Settings,
+)
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
@@ -22,6 +26,7 @@ from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import tls, websocket
 from secagg.drivers.wire.health import answering
+from secagg.drivers.wire.keepalive import KEEPALIVE_SECONDS
 from secagg.drivers.wire.lobby import Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
 from secagg.drivers.wire.transport import Dial, Transport
@@ -47,6 +52,7 @@ async def connect(
     state: State = None,
     ssl: tls_module.SSLContext | None = None,
     proxy: str | None = None,
+    keepalive: float = KEEPALIVE_SECONDS,
     aggregator: PeerId | None = None,
     engine: str = AUTO,
     observer: Observer = unobserved,
@@ -72,6 +78,8 @@ async def connect(
             identities of the roster.
         proxy: ``http://host:port`` of the site's proxy for ``wss``; it has to let TLS
             through untouched. By default none, whatever the environment says.
+        keepalive: seconds between pings, 0.1 to 55, as at the aggregator. A line on
+            which nothing came for twice as long is dropped and dialled anew.
         aggregator: whom to talk to; by default the only one of the roster.
         engine: which mask engine; by default the fastest one for a CPU. With ``triton``
             an update is quantized, masked and packed on the GPU on which it lies, or
@@ -95,7 +103,7 @@ async def connect(
 
     async def dial() -> Transport:
         context = (ssl or own_tls()) if secure else None
-        return await websocket.dial(url, context, proxy=proxy)
+        return await websocket.dial(url, context, proxy=proxy, keepalive=keepalive)
 
     async with silo_over(
         dial,
@@ -169,6 +177,8 @@ async def serve(
     min_members: int = 3,
     expected: Collection[PeerId] | None = None,
     ready_seconds: float = READY_SECONDS,
+    reconnect_seconds: float = RECONNECT_SECONDS,
+    keepalive: float = KEEPALIVE_SECONDS,
     next_model: NextModel | None = None,
     engine: str = AUTO,
     unmasking: Executor | None = None,
@@ -195,6 +205,10 @@ async def serve(
         min_members: how few may open a session at the deadline.
         expected: whose Ready opens a session at once; None for every hospital.
         ready_seconds: from RoundOpen to that deadline.
+        reconnect_seconds: how long silos may take to come back: added to the first
+            deadline after a restart, and the least wait for another attempt.
+        keepalive: seconds between pings, 0.1 to 55. A line on which nothing came for
+            twice as long is dropped; its silo dials anew.
         next_model: makes the next model of a released mean; its hash is published
             with the Result.
         engine: which mask engine; by default the fastest one for a CPU.
@@ -230,6 +244,7 @@ async def serve(
         min_members=min_members,
         expected=expected,
         ready_seconds=ready_seconds,
+        reconnect_seconds=reconnect_seconds,
         next_model=next_model,
         engine=engine,
         unmasking=unmasking,
@@ -242,7 +257,12 @@ async def serve(
         if not without_tls:
             context = ssl or await stack.enter_async_context(_own_tls(settings))
         listening = websocket.listen(
-            host, port, aggregator.accept, context, max_frame=aggregator.max_frame
+            host,
+            port,
+            aggregator.accept,
+            context,
+            max_frame=aggregator.max_frame,
+            keepalive=keepalive,
         )
         aggregator.port = await stack.enter_async_context(listening)
         if health is not None:

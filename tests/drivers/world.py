@@ -70,6 +70,7 @@ class Line:
     """One silo's line to the aggregator: it can fall, for a moment or for good."""
 
     connect: Callable[[], Awaitable[Cuttable]]
+    around: Callable[[Tapped], Transport] = lambda tapped: tapped
     fallen: Callable[[], None] = lambda: None
     fall_at: Callable[[bytes], bool] = lambda frame: False
     for_good: bool = False
@@ -85,7 +86,7 @@ class Line:
         self.dials += 1
         inner = await self.connect()
         self.transports.append(inner)
-        return Tapped(inner, self)
+        return self.around(Tapped(inner, self))
 
     def lets_through(self, frame: bytes) -> bool:
         if not self.fall_at(frame):

@@ -103,6 +103,14 @@ MISTAKES = {
         ("hospital", ("identity =", 'proxy = "proxy:3128"\nidentity =')),
         ["line 3: proxy", "http://proxy:3128"],
     ),
+    "a keepalive that proxies cut": (
+        ("hospital", ("identity =", "keepalive = 60.0\nidentity =")),
+        ["line 3: keepalive", "less than or equal to 55", "seconds between pings"],
+    ),
+    "no time to come back": (
+        ("agg", ("rounds = 10", "rounds = 10\nreconnect = 0.0")),
+        ["task.reconnect", "greater than 0", "added to the first deadline"],
+    ),
     "a key with a letter wrong": (
         ("hospital", ("identity =", "idenity =")),
         ["hospital.toml, line 3: idenity: unknown key; did you mean 'identity'?"],

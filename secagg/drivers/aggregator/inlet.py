@@ -23,7 +23,7 @@ STALL_SECONDS: Final = 0.5
 """After so long without a frame a place is free for others."""
 
 WAIT_SECONDS: Final = 5.0
-"""Who has waited so long is read without a place; a ping allows fifteen."""
+"""Who has waited so long is read without a place: its pings have to be answered."""
 
 
 class Inlet:

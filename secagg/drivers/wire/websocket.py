@@ -1,32 +1,40 @@
 """Transport over websockets: one binary message is one frame (spec 7.2).
 
 No compression (masked vectors do not compress, and lengths would leak), a limit on the
-size of a message from the first byte, pings so that a silent line is noticed, and
-writes that wait for the socket. Without TLS only on the loopback, and only when asked.
+size of a message from the first byte, pings so that a silent line is noticed within
+twice their period, and writes that wait for the socket. Without TLS only on the
+loopback, and only when asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import websockets
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
 
 from secagg import errors
+from secagg.drivers.clock import Clock, SystemClock
+from secagg.drivers.wire.keepalive import (
+    KEEPALIVE_SECONDS,
+    Heard,
+    check_keepalive,
+    client_of,
+    keep_alive,
+    server_of,
+)
 from secagg.drivers.wire.tls_remedies import explain_tls_error
 from secagg.drivers.wire.transport import Accept, ConnectionLost, printable
 from secagg.vector import MAX_FRAME
-
-PING_SECONDS: Final = 15.0
-"""A ping goes out so often; a line that is silent for as long again is lost."""
 
 OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
@@ -64,13 +72,15 @@ class WebSocketTransport:
     def __init__(self, socket: Connection) -> None:
         """Wrap an open connection."""
         self._socket = socket
+        self._dropped = ""
+        self._pinging: asyncio.Task[None] | None = None
 
     async def send(self, frame: bytes) -> None:
         """Hand over one frame; wait for room in the write buffer."""
         try:
             await self._socket.send(frame)
         except (websockets.ConnectionClosed, OSError) as error:
-            raise _lost(error) from None
+            raise self._lost(error) from None
 
     async def recv(self) -> bytes:
         """Return the next frame.
@@ -81,7 +91,7 @@ class WebSocketTransport:
         try:
             frame = await self._socket.recv()
         except (websockets.ConnectionClosed, OSError) as error:
-            raise _lost(error) from None
+            raise self._lost(error) from None
         if isinstance(frame, str):
             await self.close("rule 7.1-1: a frame is binary")
             raise ConnectionLost
@@ -96,13 +106,60 @@ class WebSocketTransport:
         self._socket.transport.resume_reading()
 
     async def close(self, reason: str = "") -> None:
-        """Close with `reason`; a peer that does not answer is given two seconds."""
-        await self._socket.close(reason=printable(reason))
+        """Close with `reason`; a peer that does not answer is given two seconds.
+
+        Nor one that does not read, for which the library would wait without an end.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(reason=printable(reason))
+        except TimeoutError:
+            await self.cut()
 
     async def cut(self) -> None:
         """Drop the TCP connection without a word."""
         self._socket.transport.abort()
         await self._socket.wait_closed()
+
+    def watch(self, clock: Clock, seconds: float) -> None:
+        """Ping every so many seconds, and drop the line once it was silent too long."""
+        watching = keep_alive(self, clock, seconds)
+        self._heard.watch = asyncio.create_task(watching)
+
+    @property
+    def heard_at(self) -> float:
+        """When the last byte came."""
+        return self._heard.heard_at
+
+    @property
+    def reading(self) -> bool:
+        """Whether the socket is read now."""
+        return self._socket.transport.is_reading()
+
+    def ping(self) -> None:
+        """Send a ping beside whatever waits for room; not a second one behind it."""
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._ping())
+
+    def drop(self, reason: str) -> None:
+        """Drop the TCP connection; on this side `reason` is why."""
+        self._dropped = reason
+        self._socket.transport.abort()
+
+    @property
+    def _heard(self) -> Heard:
+        # dial and listen make no others.
+        return cast(Heard, self._socket)
+
+    async def _ping(self) -> None:
+        with contextlib.suppress(websockets.ConnectionClosed, OSError):
+            await self._socket.ping()
+
+    def _lost(self, error: Exception) -> ConnectionLost:
+        """Return why it ended, as we or the other side said, if anybody did."""
+        if isinstance(error, websockets.ConnectionClosed) and error.rcvd is not None:
+            return ConnectionLost(error.rcvd.reason)
+        return ConnectionLost(self._dropped)
 
 
 async def dial(
@@ -111,6 +168,8 @@ async def dial(
     *,
     proxy: str | None = None,
     max_frame: int = MAX_FRAME,
+    keepalive: float = KEEPALIVE_SECONDS,
+    clock: Clock | None = None,
 ) -> WebSocketTransport:
     """Open a connection to an aggregator.
 
@@ -120,20 +179,25 @@ async def dial(
         proxy: ``http://host:port`` of a proxy on the way out, for ``wss`` alone. None
             goes straight there, whatever the environment says.
         max_frame: bytes of the largest frame that may come.
+        keepalive: seconds between pings; a line that is silent twice as long is lost.
+        clock: the time; by default this machine's.
 
     Raises:
+        ParameterError: the keepalive is none.
         ConnectionLost: nobody answers there; the message says what to look at.
         ConnectionRefused: the URL or the proxy is not one that may be dialled, or TLS
             shows that one side does not know the other's identity.
     """
     check_url(url, context)
+    check_keepalive(keepalive)
+    clock = clock or SystemClock()
     lost: list[Exception] = []
     try:
         socket = await connect(
             url,
             ssl=context,
             proxy=proxy if context is not None else None,
-            create_connection=_telling(lost),
+            create_connection=client_of(clock, lost),
             **_both_ends(max_frame),
         )
     except (websockets.InvalidURI, websockets.InvalidProxy, ImportError) as error:
@@ -146,7 +210,9 @@ async def dial(
         raise ConnectionLost(remedy) from None
     except ValueError as error:
         raise errors.ConnectionRefused(f"{url}: {error}; {_CHECK_ADDRESS}") from None
-    return WebSocketTransport(socket)
+    transport = WebSocketTransport(socket)
+    transport.watch(clock, keepalive)
+    return transport
 
 
 def _both_ends(max_frame: int) -> dict[str, Any]:
@@ -158,26 +224,10 @@ def _both_ends(max_frame: int) -> dict[str, Any]:
         "max_queue": QUEUED_FRAMES,
         "write_limit": WRITE_BUFFER,
         "open_timeout": OPEN_SECONDS,
-        "ping_interval": PING_SECONDS,
-        "ping_timeout": PING_SECONDS,
+        # Ours sees every sign of life, and is not stuck behind a full buffer.
+        "ping_interval": None,
         "close_timeout": CLOSE_SECONDS,
     }
-
-
-def _telling(lost: list[Exception]) -> type[ClientConnection]:
-    """Return a connection that notes what cut it: a TLS alert, where there was one.
-
-    In TLS 1.3 a client learns of its refusal only after its own handshake is done, and
-    websockets would say no more than that the line ended.
-    """
-
-    class Telling(ClientConnection):
-        def connection_lost(self, exc: Exception | None) -> None:
-            if exc is not None:
-                lost.append(exc)
-            super().connection_lost(exc)
-
-    return Telling
 
 
 def is_final(error: BaseException | None) -> bool:
@@ -237,6 +287,8 @@ async def listen(
     context: ssl.SSLContext | None,
     *,
     max_frame: int = MAX_FRAME,
+    keepalive: float = KEEPALIVE_SECONDS,
+    clock: Clock | None = None,
 ) -> AsyncIterator[int]:
     """Serve connections until the block ends.
 
@@ -246,12 +298,15 @@ async def listen(
         accept: serves one connection until it ends.
         context: the TLS context; None only on the loopback.
         max_frame: bytes of the largest frame that may come.
+        keepalive: seconds between pings; a line that is silent twice as long is lost.
+        clock: the time; by default this machine's.
 
     Yields:
         The port that is bound.
 
     Raises:
         ConnectionRefused: no TLS on an address that others reach.
+        ParameterError: the keepalive is none.
         OSError: the address cannot be bound.
     """
     if context is None and not is_loopback(host):
@@ -260,8 +315,12 @@ async def listen(
             " context, or bind 127.0.0.1 behind a proxy that has one"
         )
 
+    check_keepalive(keepalive)
+    used = clock or SystemClock()
+
     async def handle(socket: ServerConnection) -> None:
         transport = WebSocketTransport(socket)
+        transport.watch(used, keepalive)
         await accept(transport)
 
     async with serve(
@@ -269,13 +328,7 @@ async def listen(
         host,
         port,
         ssl=context,
+        create_connection=server_of(used),
         **_both_ends(max_frame),
     ) as server:
         yield server.sockets[0].getsockname()[1]
-
-
-def _lost(error: Exception) -> ConnectionLost:
-    """Return what the other side said when it closed, if it said anything."""
-    if isinstance(error, websockets.ConnectionClosed) and error.rcvd is not None:
-        return ConnectionLost(error.rcvd.reason)
-    return ConnectionLost()

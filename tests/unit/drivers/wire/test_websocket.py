@@ -9,13 +9,14 @@ from secagg.consortium import Consortium
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import ConnectionLost
+from tests.drivers.hand_clock import HandClock
 
 CONSORTIUM = Consortium.of(4, b"websocket")
 SILO = min(CONSORTIUM.silos)
 
 
 @contextlib.asynccontextmanager
-async def linked(context=None, dialled=None, max_frame=1 << 16):
+async def linked(context=None, dialled=None, max_frame=1 << 16, **watched):
     accepted: asyncio.Future[websocket.WebSocketTransport] = (
         asyncio.get_running_loop().create_future()
     )
@@ -28,7 +29,7 @@ async def linked(context=None, dialled=None, max_frame=1 << 16):
     scheme = "ws" if context is None else "wss"
     async with websocket.listen("127.0.0.1", 0, accept, context) as port:
         url = f"{scheme}://127.0.0.1:{port}"
-        near = await websocket.dial(url, dialled, max_frame=max_frame)
+        near = await websocket.dial(url, dialled, max_frame=max_frame, **watched)
         try:
             yield near, await accepted
         finally:
@@ -227,3 +228,62 @@ async def test_a_paused_socket_is_left_alone_until_it_is_read_again(secure) -> N
         far.resume()
         assert far._socket.transport.is_reading()
         assert await far.recv() == b"waits"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_line_that_swallows_an_upload_is_dropped_by_its_silence(secure) -> None:
+    """Its write buffer is full: a ping that waited for room would wait for ever."""
+    contexts = own_tls() if secure else (None, None)
+    clock = HandClock()
+    async with linked(*contexts, clock=clock, keepalive=10.0) as (near, far):
+        far.pause()
+        chunk = bytes(1 << 20)
+        upload = asyncio.create_task(_send_for_ever(near, chunk))
+        while not near._socket.paused:  # noqa: ASYNC110 events of the socket
+            await asyncio.sleep(0)
+        await clock.advance(19.9)
+        assert not upload.done()
+        await clock.advance(0.2)
+        with pytest.raises(ConnectionLost, match="nothing came for 20 s"):
+            await upload
+        far.drop("the test is over")
+
+
+async def _send_for_ever(transport, frame) -> None:
+    while True:
+        await transport.send(frame)
+
+
+async def test_a_line_that_swallows_everything_is_closed_all_the_same(
+    monkeypatch,
+) -> None:
+    async with linked() as (near, far):
+        far.pause()
+        upload = asyncio.create_task(_send_for_ever(near, bytes(1 << 20)))
+        while not near._socket.paused:  # noqa: ASYNC110 events of the socket
+            await asyncio.sleep(0)
+        monkeypatch.setattr(websocket, "CLOSE_SECONDS", 0.0)
+        await near.close("rule 8-4: a newer connection was proved")
+        with pytest.raises(ConnectionLost):
+            await upload
+        far.drop("the test is over")
+
+
+async def test_an_idle_line_stays_up_by_its_pings_alone() -> None:
+    clock = HandClock()
+    async with linked(clock=clock, keepalive=10.0) as (near, far):
+        for _ in range(5):
+            before = near.heard_at
+            await clock.advance(10)
+            while near.heard_at == before:  # noqa: ASYNC110 the pong is on its way
+                await asyncio.sleep(0)
+        await far.send(b"still there")
+        assert await near.recv() == b"still there"
+
+
+async def test_the_watch_over_a_line_ends_with_it() -> None:
+    async with linked(clock=HandClock()) as (near, _):
+        watch = near._socket.watch
+        await near.cut()
+        await asyncio.gather(watch, return_exceptions=True)
+        assert watch.cancelled()

@@ -9,6 +9,7 @@ import typer
 import secagg
 from peers.commands import identity, roster, run
 from peers.commands.demo import demo
+from peers.commands.doctor import doctor
 from peers.commands.readmit import readmit
 from peers.commands.simulate import simulate
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(run.aggregator)
 app.command()(run.hospital)
 app.command()(demo)
+app.command()(doctor)
 app.add_typer(identity.app, name="identity")
 app.add_typer(roster.app, name="roster")
 app.command()(simulate)

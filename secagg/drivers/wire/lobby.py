@@ -104,11 +104,33 @@ async def enter(
         raise
 
 
+async def challenged(transport: Transport, door: Door, aggregator: PeerId) -> Challenge:
+    """Return what the aggregator says first, proved to be its; say nothing to it.
+
+    Raises:
+        ConnectionRefused: it is not the aggregator (rule 8-1).
+        ConnectionLost: the line was cut, or nothing came in time.
+    """
+    try:
+        async with asyncio.timeout(HANDSHAKE_SECONDS):
+            return await _challenged(transport, door, aggregator)
+    except errors.RemoteProtocolError as error:
+        raise errors.ConnectionRefused(str(error)) from None
+    except TimeoutError:
+        raise ConnectionLost("the aggregator did not begin the handshake") from None
+
+
+async def _challenged(
+    transport: Transport, door: Door, aggregator: PeerId
+) -> Challenge:
+    first = await _receive(transport, door)
+    return _proved(first, Challenge, door=door, peer=aggregator, h=ZERO)
+
+
 async def _enter(
     transport: Transport, door: Door, aggregator: PeerId, standing: Standing
 ) -> tuple[Connection, Welcome]:
-    first = await _receive(transport, door)
-    challenge = _proved(first, Challenge, door=door, peer=aggregator, h=ZERO)
+    challenge = await _challenged(transport, door, aggregator)
     nonce = door.nonce()
     hello = Hello(
         nonce=nonce,

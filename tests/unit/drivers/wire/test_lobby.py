@@ -277,3 +277,38 @@ async def test_a_handshake_frame_is_small() -> None:
 def test_frames_of_the_handshake_hold_envelopes() -> None:
     frame = parse_frame(envelope_frame(b"x"))
     assert isinstance(frame, EnvelopeFrame)
+
+
+# --- only the Challenge
+
+
+async def test_the_challenge_is_read_and_nothing_is_said() -> None:
+    near, far = memory.pair()
+    admitting = asyncio.create_task(
+        lobby.admit(far, door(AGGREGATOR), lambda peer, sid: None)
+    )
+    challenge = await lobby.challenged(near, door(SILO), AGGREGATOR)
+    assert challenge.roster_hash == CONSORTIUM.roster.hash
+    assert challenge.time_ms == FakeClock().now_ms()
+    await near.close()
+    with pytest.raises(ConnectionLost):
+        await admitting
+
+
+async def test_a_challenge_of_another_key_is_refused_by_rule_8_1() -> None:
+    posing = dataclasses.replace(
+        door(AGGREGATOR), identity=type(CONSORTIUM.aggregator)(AGGREGATOR, bytes(32))
+    )
+    near, far = memory.pair()
+    admitting = asyncio.create_task(lobby.admit(far, posing, lambda peer, sid: None))
+    with pytest.raises(errors.ConnectionRefused, match=r"rule 8-1"):
+        await lobby.challenged(near, door(SILO), AGGREGATOR)
+    await near.close()
+    await asyncio.gather(admitting, return_exceptions=True)
+
+
+async def test_a_challenge_that_does_not_come_is_a_lost_line(monkeypatch) -> None:
+    monkeypatch.setattr(lobby, "HANDSHAKE_SECONDS", 0)
+    near, _ = memory.pair()
+    with pytest.raises(ConnectionLost, match="did not begin"):
+        await lobby.challenged(near, door(SILO), AGGREGATOR)

@@ -1,0 +1,194 @@
+"""The way to the aggregator: name, TCP, TLS, clock, roster, and the door itself.
+
+Each step is tried only when the one before went well, so the first failure is the one
+to mend. What is proved here starts no round: nothing is said beyond the handshake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from peers.config import HospitalConfig
+from peers.doctor.findings import Report
+from peers.membership import Membership, site_context
+from secagg import errors
+from secagg.drivers.clock import Clock
+from secagg.drivers.wire import lobby, tls, websocket
+from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.tls_remedies import explain_tls_error
+from secagg.drivers.wire.transport import Transport
+from secagg.entropy import Entropy
+from secagg.messages import Challenge
+from secagg.names import PeerId
+
+TCP_SECONDS: Final = 10.0
+
+DRIFT_MS: Final = 30_000
+"""A clock this far off is warned of; rule 8-3 refuses ten times as much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Who goes there, and to whom."""
+
+    config: HospitalConfig
+    member: Membership
+    aggregator: PeerId
+    clock: Clock
+    entropy: Entropy
+
+    @property
+    def door(self) -> Door:
+        """What this side proves itself with."""
+        return Door(
+            identity=self.member.identity,
+            roster=self.member.roster,
+            entropy=self.entropy,
+            clock=self.clock,
+        )
+
+    async def dial(self) -> Transport:
+        """Open a connection as the hospital does."""
+        context = None
+        if self.secure:
+            context = site_context(self.config.tls, server=False) or tls.client_context(
+                self.member.identity,
+                self.member.roster,
+                self.aggregator,
+                now=tls.time_of(self.clock),
+            )
+        return await websocket.dial(
+            self.config.aggregator, context, proxy=self.config.proxy
+        )
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.config.aggregator.lower().startswith("wss:")
+
+
+async def check_line(report: Report, way: Way, *, alone: bool) -> None:
+    """Go as far as the door; through it only if no hospital of ours runs.
+
+    Args:
+        report: where to say it.
+        way: who goes where.
+        alone: whether this identity is not connected now, as far as is known here.
+    """
+    target = _target(way.config)
+    if not await _check_name(report, *target) or not await _check_tcp(report, *target):
+        return
+    challenge = await _check_tls(report, way)
+    if challenge is None:
+        return
+    _check_clock(report, way, challenge)
+    if _check_rosters(report, way, challenge) and alone:
+        await _check_door(report, way)
+
+
+def _target(config: HospitalConfig) -> tuple[str, int]:
+    """Return whom TCP goes to first: the aggregator, or the proxy of the site."""
+    parts = urlsplit(config.proxy or config.aggregator)
+    usual = {"wss": 443, "ws": 80, "https": 443, "http": 80}.get(parts.scheme, 1080)
+    return parts.hostname or "", parts.port or usual
+
+
+async def _check_name(report: Report, host: str, port: int) -> bool:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        report.fail("name", f"{host}: {explain_tls_error(error)}")
+        return False
+    addresses = sorted({str(row[4][0]) for row in found})
+    report.ok("name", f"{host} is {', '.join(addresses)}")
+    return True
+
+
+async def _check_tcp(report: Report, host: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(TCP_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:
+        report.fail("tcp", f"{host}:{port}: {explain_tls_error(error)}")
+        return False
+    writer.close()
+    report.ok("tcp", f"{host}:{port} answers")
+    return True
+
+
+async def _check_tls(report: Report, way: Way) -> Challenge | None:
+    """Return the aggregator's signed Challenge: so TLS let both sides through."""
+    with report.checking("tls"):
+        transport = await way.dial()
+        try:
+            challenge = await lobby.challenged(transport, way.door, way.aggregator)
+        finally:
+            await transport.close()
+        if way.secure:
+            report.ok(
+                "tls",
+                f"TLS 1.3; {way.aggregator} proved its key, and took the certificate"
+                f" of {way.member.identity.id}",
+            )
+        else:
+            report.warn("tls", "none: plain websockets, meant for this machine alone")
+        return challenge
+    return None
+
+
+def _check_clock(report: Report, way: Way, challenge: Challenge) -> None:
+    drift = challenge.time_ms - way.clock.now_ms()
+    side = "ahead of" if drift > 0 else "behind"
+    said = f"the aggregator's is {abs(drift) / 1000:.1f} s {side} ours"
+    remedy = "set both by NTP (`timedatectl` shows whether it runs)"
+    if abs(drift) > lobby.MAX_DRIFT_MS:
+        report.fail("clock", f"{said}, more than rule 8-3 allows: {remedy}")
+    elif abs(drift) > DRIFT_MS:
+        report.warn("clock", f"{said}: {remedy}")
+    else:
+        report.ok("clock", said)
+
+
+def _check_rosters(report: Report, way: Way, challenge: Challenge) -> bool:
+    roster = way.member.roster
+    ours = f"version {roster.version} ({roster.hash.hex()[:12]})"
+    if challenge.roster_hash == roster.hash:
+        report.ok("rosters", f"both sides have {ours}")
+        return True
+    report.fail(
+        "rosters",
+        f"ours is {ours}, the aggregator has {challenge.roster_hash.hex()[:12]}: run"
+        " `secagg roster list` on both sides, and use the newest on both",
+    )
+    return False
+
+
+async def _check_door(report: Report, way: Way) -> None:
+    """Prove this side as well, to Welcome; then hang up."""
+    with report.checking("door"):
+        transport = await way.dial()
+        try:
+            await lobby.enter(transport, way.door, way.aggregator, Standing())
+        finally:
+            await transport.close("secagg doctor is done")
+        report.ok("door", f"{way.aggregator} let {way.member.identity.id} in")
+
+
+def aggregator_of(member: Membership) -> PeerId:
+    """Return whom a hospital calls.
+
+    Raises:
+        ConnectionRefused: the roster has none, or several.
+    """
+    known = member.roster.aggregators
+    if len(known) != 1:
+        raise errors.ConnectionRefused(
+            f"the roster's aggregators are {', '.join(known) or 'none'}; the hospital's"
+            " program needs exactly one"
+        )
+    return known[0]

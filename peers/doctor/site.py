@@ -1,0 +1,182 @@
+"""What can be looked at without a network: keys, roster, state, disk, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from peers.config import HospitalConfig, Member
+from peers.doctor.findings import Report
+from peers.membership import Membership
+from secagg import engine, errors
+from secagg.crypto.fingerprint import fingerprint
+from secagg.drivers import private
+from secagg.drivers.silo.store import FILE_NAME, SqliteStore
+from secagg.names import VERSION
+from secagg.roster import AGGREGATOR, HOSPITAL
+
+SMALL_DISK: Final = 1 << 30
+"""Free bytes below which a hospital is warned: logs, receipts and one mean of 10^8."""
+
+_FULL_DISK: Final = 64 << 20
+_MEAN_BYTES: Final = 8
+"""Of a coordinate of the released mean, which lies there for a moment."""
+
+_LIBRARIES: Final = ("cryptography", "msgpack", "numpy", "websockets")
+
+
+def check_member(report: Report, config: Member) -> Membership | None:
+    """Check key file and roster, and that the one is in the other."""
+    with report.checking("identity"):
+        member = Membership.of(config)
+        mine = fingerprint(member.identity.key.public)
+        report.ok("identity", f"{member.identity.id}, fingerprint {mine}")
+        _check_enrolled(report, config, member)
+        return member
+    return None
+
+
+def _check_enrolled(report: Report, config: Member, member: Membership) -> None:
+    roster, ours = member.roster, member.identity
+    role = HOSPITAL if isinstance(config, HospitalConfig) else AGGREGATOR
+    said = (
+        f"version {roster.version} of {roster.consortium}, hash"
+        f" {roster.hash.hex()[:12]}, {len(roster.hospitals)} hospitals"
+    )
+    if ours.id not in roster:
+        report.fail(
+            "roster",
+            f"{said}; {ours.id} is not in it: send the card to the consortium"
+            " (`secagg identity show --card`), and use the roster it signs then",
+        )
+    elif roster.member(ours.id).key != ours.key.public:
+        report.fail(
+            "roster",
+            f"{said}; it has {ours.id} with the key {roster.fingerprint(ours.id)}, and"
+            f" the identity file has {ours.fingerprint}: use the file that is"
+            " enrolled, or have this key accepted",
+        )
+    elif roster.member(ours.id).role != role:
+        report.fail(
+            "roster",
+            f"{said}; {ours.id} is no {role} in it: use another identity, or have the"
+            " consortium correct its role",
+        )
+    elif not roster.aggregators:
+        report.fail("roster", f"{said}; no aggregator is in it: get the newest one")
+    else:
+        report.ok("roster", f"{said}, signed by the consortium")
+
+
+def check_state(report: Report, state: Path) -> None:
+    """Check that the state directory is ours and can be written, and leave it as it is.
+
+    One that is not there yet is not made either: its parent is tried.
+    """
+    there = state if state.exists() else _existing(state.parent)
+    with report.checking("state"):
+        if state.exists():
+            private.check_unshared(state)
+        try:
+            with tempfile.TemporaryFile(dir=there) as probe:
+                probe.write(b"secagg")
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as error:
+            raise errors.StateError(
+                f"{there} cannot be written: {error.strerror}; correct the path"
+                " `state`, its permissions, or free some space"
+            ) from None
+        made = "" if state.exists() else ", will be made at the first start"
+        report.ok("state", f"{state} can be written{made}")
+
+
+def _existing(folder: Path) -> Path:
+    return folder if folder.exists() else _existing(folder.parent)
+
+
+def free_bytes(state: Path) -> int:
+    """Return the free bytes where a state directory is, or would be."""
+    return shutil.disk_usage(_existing(state)).free
+
+
+def check_disk(report: Report, state: Path) -> None:
+    """Check a hospital's disk; how long the model is it learns in the first round."""
+    free = free_bytes(state)
+    said = (
+        f"{_gb(free)} free; a round writes {_MEAN_BYTES} bytes a parameter, so a model"
+        f" of {free // _MEAN_BYTES / 1e6:,.0f} million has room"
+    )
+    if free < _FULL_DISK:
+        report.fail("disk", f"{said}: free some space")
+    elif free < SMALL_DISK:
+        report.warn("disk", f"{said}: free some space if the model may be larger")
+    else:
+        report.ok("disk", said)
+
+
+def check_room(report: Report, state: Path, needed: int) -> None:
+    """Check an aggregator's disk against what a round needs."""
+    free = free_bytes(state)
+    said = f"{_gb(free)} free, a round needs up to {_gb(needed)}"
+    if free < needed:
+        report.fail("disk", f"{said}: free some space, or put `state` on another disk")
+    else:
+        report.ok("disk", said)
+
+
+@contextmanager
+def held_store(report: Report, state: Path) -> Iterator[bool]:
+    """Hold a hospital's state for the block; yield whether no hospital runs on it.
+
+    A hospital that runs must not be disturbed: its connection would be replaced by a
+    second one of its identity (rule 8-4).
+    """
+    if not (state / FILE_NAME).exists():
+        yield True
+        return
+    try:
+        store = SqliteStore(state)
+    except errors.StateError as error:
+        if "another process" in str(error):
+            report.warn(
+                "running",
+                "a hospital runs on this state directory: it is left alone, and what"
+                " would end its connection is not tried",
+            )
+        else:
+            report.fail("running", str(error))
+        yield False
+        return
+    with store:
+        yield True
+
+
+def check_versions(report: Report) -> None:
+    """Say which versions are here; what speaks another protocol is refused by it."""
+    parts = [f"secagg {VERSION}", "protocol secagg/1", f"Python {_python()}"]
+    parts += [f"{name} {metadata.version(name)}" for name in _LIBRARIES]
+    report.ok("versions", ", ".join(parts))
+
+
+def check_engine(report: Report, name: str) -> None:
+    """Check that the mask engine is there, with what it needs."""
+    with report.checking("engine"):
+        chosen = engine.resolved(name)
+        engine.device_of(chosen)
+        report.ok("engine", chosen if name == chosen else f"{chosen}, for {name}")
+
+
+def _python() -> str:
+    return platform.python_version()
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB"

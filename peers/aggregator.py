@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from peers import model_file, records, spending, state_folder
+from peers import model_file, records, site_tls, spending, state_folder
 from peers.config import AggregatorConfig
 from peers.dask_workers import opened_workers
 from peers.logs import Logger, short
-from peers.membership import Membership, site_context
+from peers.membership import Membership
 from peers.model_store import ModelStore
 from peers.records import RoundReport
 from peers.task_terms import (
@@ -136,6 +136,9 @@ class AggregatorProgram:
         """Bind the address, until `stack` ends."""
         config, listen = self._config, self._config.listen
         workers = stack.enter_context(opened_workers(config.unmasking.dask))
+        context = await stack.enter_async_context(
+            site_tls.live(config.tls, server=True, log=self._log)
+        )
         serving = serve(
             listen.host,
             listen.port,
@@ -144,7 +147,7 @@ class AggregatorProgram:
             task=self._task,
             state=config.state,
             journal=config.journal.database,
-            ssl=site_context(config.tls, server=True),
+            ssl=context,
             without_tls=listen.without_tls,
             budget=budget_of(config),
             min_members=config.task.min_members,

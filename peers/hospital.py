@@ -9,6 +9,7 @@ training begins again.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -18,11 +19,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from peers import model_file, training
+from peers import model_file, site_tls, training
 from peers.background import in_thread
 from peers.config import HospitalConfig, PolicyTerms
 from peers.logs import Logger, short
-from peers.membership import Membership, site_context
+from peers.membership import Membership
 from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
@@ -105,19 +106,25 @@ class Hospital:
             StateError: the state directory cannot be used.
         """
         self._told("connecting")
-        async with self._connected() as silo, self._watched(silo):
+        async with (
+            site_tls.live(self._config.tls, server=False, log=self._log) as context,
+            self._connected(context) as silo,
+            self._watched(silo),
+        ):
             while True:
                 self._told("waiting for the next round")
                 await self._round(silo, await silo.next_round())
 
-    def _connected(self) -> AbstractAsyncContextManager[Silo]:
+    def _connected(
+        self, context: ssl.SSLContext | None
+    ) -> AbstractAsyncContextManager[Silo]:
         return connect(
             self._config.aggregator,
             identity=self._member.identity,
             roster=self._member.roster,
             policy=policy_of(self._config.policy, self._config.tasks),
             state=self._config.state,
-            ssl=site_context(self._config.tls, server=False),
+            ssl=context,
             proxy=self._config.proxy,
             keepalive=self._config.keepalive,
             engine=self._config.engine,

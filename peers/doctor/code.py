@@ -52,6 +52,8 @@ def aggregator_packages(config: AggregatorConfig) -> list[tuple[str, str, str]]:
     wanted = []
     if config.privacy is not None:
         wanted.append(("dp_accounting", "dp", "[privacy]"))
+    if config.journal.database is not None:
+        wanted.append(("psycopg", "postgres", "[journal] url"))
     if config.unmasking.dask is not None:
         wanted.append(("distributed", "dask", "[unmasking] dask"))
     return wanted

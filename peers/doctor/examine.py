@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from peers.config import (
     AggregatorConfig,
@@ -24,7 +25,9 @@ from secagg.entropy import Entropy, SystemEntropy
 from secagg.params import input_floor
 from secagg.roster import AGGREGATOR, HOSPITAL
 
-_OF_AGGREGATORS = {"task", "listen", "model", "unmasking", "privacy"}
+_OF_AGGREGATORS: Final = frozenset(
+    {"task", "listen", "model", "journal", "unmasking", "privacy"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ async def examine(path: Path, report: Report, means: Means | None = None) -> Non
         report.ok("configuration", f"{path} is {kind}")
         site.check_versions(report)
         member = site.check_member(report, config)
+        site.check_certificate(report, config.tls, used.clock.now_ms())
         site.check_state(report, config.state)
         if isinstance(config, HospitalConfig):
             await _hospital(report, config, member, path.parent, used)
@@ -117,6 +121,8 @@ async def _aggregator(
     means: Means,
 ) -> None:
     code.check_packages(report, code.aggregator_packages(config))
+    if config.journal.database is not None:
+        site.check_journal(report, config.journal.database)
     task = code.check_model(report, config, folder)
     if member is not None and task is not None:
         hospitals = len(member.roster.hospitals)

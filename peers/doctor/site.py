@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import platform
 import shutil
@@ -12,12 +13,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from peers.config import HospitalConfig, Member
+from peers.config import HospitalConfig, Member, Tls
 from peers.doctor.findings import Report
-from peers.membership import Membership
+from peers.membership import Membership, site_context
+from peers.site_tls import SOON, expiry
 from secagg import engine, errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.drivers import private
+from secagg.drivers.postgres import DatabaseUrl, Postgres
 from secagg.drivers.silo.store import FILE_NAME, SqliteStore
 from secagg.names import VERSION
 from secagg.roster import AGGREGATOR, HOSPITAL
@@ -75,6 +78,23 @@ def _check_enrolled(report: Report, config: Member, member: Membership) -> None:
         report.ok("roster", f"{said}, signed by the consortium")
 
 
+def check_certificate(report: Report, tls: Tls | None, now_ms: int) -> None:
+    """Check a site's own certificate, and that it is renewed in time."""
+    if tls is None:
+        return
+    with report.checking("certificate"):
+        site_context(tls, server=False)
+        ends = expiry(tls.certificate)
+        if ends is None:
+            return
+        now = datetime.datetime.fromtimestamp(now_ms / 1000, datetime.UTC)
+        said = f"{tls.certificate} is valid until {ends:%Y-%m-%d %H:%M} UTC"
+        if now > ends - SOON:
+            report.warn("certificate", f"{said}: have it renewed, as files in place")
+        else:
+            report.ok("certificate", said)
+
+
 def check_state(report: Report, state: Path) -> None:
     """Check that the state directory is ours and can be written, and leave it as it is.
 
@@ -130,6 +150,15 @@ def check_room(report: Report, state: Path, needed: int) -> None:
         report.fail("disk", f"{said}: free some space, or put `state` on another disk")
     else:
         report.ok("disk", said)
+
+
+def check_journal(report: Report, url: DatabaseUrl) -> None:
+    """Check that a journal's server takes us; under a name and a lock of its own.
+
+    So an aggregator that runs is not disturbed.
+    """
+    with report.checking("journal"), Postgres(url, "doctor", (), version=1):
+        report.ok("journal", "the PostgreSQL server lets this account make its tables")
 
 
 @contextmanager

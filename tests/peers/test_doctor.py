@@ -22,12 +22,15 @@ from peers.membership import Membership
 from secagg import errors
 from secagg.consortium import Consortium
 from secagg.drivers import progress
+from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.clock import SystemClock
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.silo.store import FILE_NAME, SqliteStore
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
 from secagg.roster import AGGREGATOR, HOSPITAL, SignedRoster
+from tests.peers.test_membership import pem_files
 
 WARD = """
 import numpy as np
@@ -230,6 +233,16 @@ def test_an_identity_that_does_not_fit_the_roster_fails(
     assert said in detail
 
 
+@pytest.mark.parametrize(
+    ("days", "level"), [(15, Level.OK), (13, Level.WARNING), (-1, Level.FAILED)]
+)
+def test_a_sites_own_certificate_is_looked_at(tmp_path, days, level) -> None:
+    report = Report()
+    tls = pem_files(tmp_path, days=(-2, days))
+    site.check_certificate(report, tls, SystemClock().now_ms())
+    assert found(report, "certificate")[0] is level
+
+
 # --- state and disk
 
 
@@ -323,6 +336,24 @@ def test_a_damaged_state_fails(tmp_path) -> None:
     assert found(report, "running")[0] is Level.FAILED
 
 
+def test_a_journals_server_that_does_not_answer_fails(tmp_path) -> None:
+    pytest.importorskip("psycopg", reason="the extra postgres")
+    report = Report()
+    url = f"postgresql://agg:unsaid@/journal?host={tmp_path}"
+    site.check_journal(report, DatabaseUrl(url))
+    level, said = found(report, "journal")
+    assert level is Level.FAILED
+    assert "unsaid" not in said
+
+
+def test_a_journals_server_is_tried_beside_a_running_aggregator(postgres_url) -> None:
+    url = DatabaseUrl(postgres_url)
+    report = Report()
+    with contextlib.closing(Journal(url, members=5)):
+        site.check_journal(report, url)
+    assert found(report, "journal")[0] is Level.OK
+
+
 def test_versions_name_the_protocol() -> None:
     report = Report()
     site.check_versions(report)
@@ -363,10 +394,12 @@ def test_noise_and_a_cluster_ask_for_their_packages(consortium) -> None:
     text = fields(AGGREGATOR_FILE, consortium) + (
         "[privacy]\nnoise_multiplier = 1.0\nepsilon = 8.0\ndelta = 1e-5\n"
         '[unmasking]\ndask = "tls://x:1"\n'
+        '[journal]\nurl = "postgresql:///x?host=/nowhere"\n'
     )
     config = load_aggregator(consortium.write("agg.toml", text))
     assert [row[0] for row in code.aggregator_packages(config)] == [
         "dp_accounting",
+        "psycopg",
         "distributed",
     ]
 

@@ -1,29 +1,19 @@
-"""The mask engine of the extra ``fast``: one compiled pass over the words.
+"""The mask engine of the extra ``fast``: a slice is one compiled call.
 
-Cuts, compares and adds while the words are in the cache. Sums are reduced at each
-addition, so nothing is lazy.
+A thread returns to the interpreter only when its slice is done, so threads never wait
+for each other's interpreter, and a slice may be small.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import field
-from secagg.engine.threads import BLOCK, ROWS, Sums, ThreadedEngine, aligned
-from secagg.kernels import compiled
-
-# Words between two looks at the largest of them. At w = 16, 15 of 65,536 are rejected:
-# one piece in five is looked through.
-_PIECE: Final = 1 << 10
-
-_MOST: Final = 1 << 31
-"""There is no bound: sums are below p at any time."""
-
-
-_NONE: Final = np.empty(0, dtype=np.intp)
+from secagg.engine.interface import MaskSeed
+from secagg.engine.threads import ThreadedEngine, aligned
+from secagg.kernels import compiled_masks
 
 
 class NumbaThreads(ThreadedEngine):
@@ -32,53 +22,31 @@ class NumbaThreads(ThreadedEngine):
     Several threads may call it at once; each call has scratch space of its own.
     """
 
-    def __init__(self, width: int, workers: int | None = None) -> None:
-        """Prepare an engine for elements of GF(p_w).
+    slices_each = 4
 
-        Args:
-            width: w, 16..32.
-            workers: threads, at least 1; None takes one per processor.
-
-        Raises:
-            ParameterError: a value is outside its range.
-        """
-        super().__init__(width, reduced_sums, workers)
-
-
-def reduced_sums(width: int) -> Sums:
-    """Return a thread's sums of elements of GF(p_w)."""
-    return _ReducedSums(width)
-
-
-class _ReducedSums:
-    """Sums in [0, p) after each addition."""
-
-    most = _MOST
-
-    def __init__(self, width: int) -> None:
-        self._p = field.prime(width)
-        self._cut = (1 << width) - 1
-        self._rejected = aligned(ROWS * BLOCK, np.intp)
-        self._block = np.empty(0, dtype=np.uint32)
-
-    def begin(self, block: NDArray[np.uint32], minuses: int) -> None:
-        """See `Sums.begin`."""
-        self._block = block
-
-    def add(
-        self, words: NDArray[np.uint32], signs: NDArray[np.int8]
-    ) -> NDArray[np.intp]:
-        """See `Sums.add`."""
-        count = compiled.add_words(
-            self._block,
-            words,
-            signs,
-            self._cut,
+    def _add(
+        self,
+        acc: NDArray[np.uint32],
+        seeds: Sequence[MaskSeed],
+        signs: Sequence[int],
+        start: int,
+    ) -> None:
+        scratch = aligned(compiled_masks.SCRATCH, np.uint32)
+        compiled_masks.add_masks(
+            acc,
+            _table(seeds),
+            np.array(signs, dtype=np.int8),
+            start,
+            (1 << self._width) - 1,
             self._p,
-            _PIECE,
-            self._rejected,
+            scratch.reshape(-1, compiled_masks.GROUP),
         )
-        return self._rejected[:count].copy() if count else _NONE
 
-    def finish(self) -> None:
-        """See `Sums.finish`."""
+
+def _table(seeds: Sequence[MaskSeed]) -> NDArray[np.uint32]:
+    """Return each seed's key and tag as the kernel takes them."""
+    table = np.empty((len(seeds), compiled_masks.SEED_WORDS), dtype=np.uint32)
+    for row, seed in zip(table, seeds, strict=True):
+        row[:-1] = np.frombuffer(seed.key, dtype="<u4")
+        row[-1] = seed.tag
+    return table

@@ -1,25 +1,28 @@
-"""The mask engine for any CPU: numpy and OpenSSL on threads over slices.
+"""The mask engine for any CPU: numpy, and OpenSSL's keystreams.
 
-Sums are lazy: they lie in the accumulator itself, beyond p, and are reduced only when
-the next mask could make them wrap.
+Within a slice, a block of the accumulator stays in the cache while one stream after the
+other is added to it, and each stream's cipher is set up once and read on from block to
+block. Words that the map into GF(p_w) rejects count as 0 and are put right many at a
+time.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import field
-from secagg.crypto import prg
-from secagg.engine.threads import BLOCK, Sums, ThreadedEngine, aligned
+from secagg import kernels
+from secagg.crypto.prg import ElementStream, replacements
+from secagg.engine.interface import MaskSeed
+from secagg.engine.sums import BLOCK, ROWS, Sums, lazy_sums
+from secagg.engine.threads import ThreadedEngine, aligned
 
-# Elements reduced at a time in 64 bits: 256 KiB with the quotients.
-_WIDE: Final = 1 << 14
-
-# Reducing after every third mask costs more than counting the carries.
-_FEW: Final = 3
+# Rejections that are put right together; a few hundred bytes each while it lasts.
+_MANY: Final = 1 << 12
 
 
 class NumpyThreads(ThreadedEngine):
@@ -29,117 +32,136 @@ class NumpyThreads(ThreadedEngine):
     """
 
     def __init__(self, width: int, workers: int | None = None) -> None:
-        """Prepare an engine for elements of GF(p_w).
+        """See `ThreadedEngine`."""
+        super().__init__(width, workers)
+        self._scratch = _Scratch(width)
+
+    def _add(
+        self,
+        acc: NDArray[np.uint32],
+        seeds: Sequence[MaskSeed],
+        signs: Sequence[int],
+        start: int,
+    ) -> None:
+        streams = [
+            ElementStream(seed.key, seed.tag, self._width, start) for seed in seeds
+        ]
+        part = _Slice(acc, self._p, streams, signs, start)
+        part.run(self._scratch.tables, self._scratch.sums)
+
+
+class _Scratch(threading.local):
+    """A thread's buffers, kept: fresh ones cost a page fault every thousand words."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        words = aligned(ROWS * BLOCK, np.uint32)
+        self.tables = [words[: k * BLOCK].reshape(k, BLOCK) for k in range(ROWS + 1)]
+        self.sums = lazy_sums(width)
+
+
+class _Slice:
+    """One thread's part of the accumulator, and its streams."""
+
+    def __init__(
+        self,
+        acc: NDArray[np.uint32],
+        p: int,
+        streams: list[ElementStream],
+        signs: Sequence[int],
+        start: int,
+    ) -> None:
+        self._acc = acc
+        self._p = p
+        self._signs = np.array(signs, dtype=np.int8)
+        self._streams = streams
+        self._rejected = _Rejected(streams, signs, start)
+
+    def run(self, tables: list[NDArray[np.uint32]], sums: Sums) -> None:
+        for begin in range(0, len(self._acc), BLOCK):
+            for group in _parts(range(len(self._streams)), sums.most):
+                self._add_group(group, begin, tables, sums)
+            if self._rejected.count >= _MANY:
+                self._rejected.settle(self._acc, self._p)
+        self._rejected.settle(self._acc, self._p)
+
+    def _add_group(
+        self, group: range, begin: int, tables: list[NDArray[np.uint32]], sums: Sums
+    ) -> None:
+        """Add as many streams as the sums hold into the block at `begin`."""
+        block = self._acc[begin : begin + BLOCK]
+        signs = self._signs[group.start : group.stop]
+        sums.begin(block, int(np.count_nonzero(signs < 0)))
+        for rows in _parts(group, ROWS):
+            table = tables[len(rows)]
+            if len(block) < BLOCK:
+                table = _narrowed(table, len(block))
+            self._add(rows, begin, table, sums)
+        sums.finish()
+
+    def _add(
+        self, rows: range, begin: int, table: NDArray[np.uint32], sums: Sums
+    ) -> None:
+        """Add the next words of some streams into the block at `begin`."""
+        for k, row in zip(rows, table, strict=True):
+            self._streams[k].words.fill(row)
+        rejected = sums.add(table, self._signs[rows.start : rows.stop])
+        if len(rejected):
+            self._rejected.note(rejected, rows.start, begin, table.shape[1])
+
+
+class _Rejected:
+    """Where the map rejected a word, which was left out of the sum."""
+
+    def __init__(
+        self, streams: list[ElementStream], signs: Sequence[int], start: int
+    ) -> None:
+        self.count = 0
+        self._streams = streams
+        self._signs = np.array(signs, dtype=np.int8)
+        self._start = np.uint64(start)
+        self._noted: list[NDArray[np.intp]] = []
+        self._tables: list[tuple[int, int, int, int]] = []
+
+    def note(
+        self, rejected: NDArray[np.intp], first: int, begin: int, size: int
+    ) -> None:
+        """Remember what was left out of a table; all else is done for many at once.
 
         Args:
-            width: w, 16..32.
-            workers: threads, at least 1; None takes one per processor.
-
-        Raises:
-            ParameterError: a value is outside its range.
+            rejected: row * size + place.
+            first: the stream of the first row.
+            begin: where in the slice the table begins.
+            size: of a row.
         """
-        super().__init__(width, lazy_sums, workers)
+        self.count += len(rejected)
+        self._noted.append(rejected)
+        self._tables.append((len(rejected), first, begin, size))
+
+    def settle(self, acc: NDArray[np.uint32], p: int) -> None:
+        """Add what stands in the words' stead, and forget them."""
+        if not self.count:
+            return
+        lengths, *columns = np.array(self._tables, dtype=np.intp).T
+        first, begin, size = (np.repeat(column, lengths) for column in columns)
+        rows, places = np.divmod(np.concatenate(self._noted), size)
+        which = first + rows
+        places += begin
+        positions = self._start + places.astype(np.uint64)
+        found = replacements(self._streams, which, positions)
+        # Several streams may reject at one place.
+        kernels.loops().add_scattered(acc, places, found, self._signs[which], p)
+        self._noted.clear()
+        self._tables.clear()
+        self.count = 0
 
 
-def lazy_sums(width: int) -> Sums:
-    """Return a thread's sums of elements of GF(p_w)."""
-    few = field.lazy_terms(width) <= _FEW
-    return _CarriedSums(width) if few else _NarrowSums(width)
+def _narrowed(table: NDArray[np.uint32], size: int) -> NDArray[np.uint32]:
+    """Return contiguous rows of `size` in the memory of longer ones."""
+    return table.reshape(-1)[: len(table) * size].reshape(len(table), size)
 
 
-class _NarrowSums:
-    """Sums of several elements within 32 bits: w <= 29.
-
-    `field.lazy_terms` states the bound: an accumulator below p, a multiple of p for
-    what will be taken away, and `most` elements, each at most p - 1.
-    """
-
-    def __init__(self, width: int) -> None:
-        self.most = field.lazy_terms(width)
-        self._width = width
-        self._p = field.prime(width)
-        self._scratch = aligned(BLOCK, np.uint32)
-        self._block = self._scratch[:0]
-
-    def begin(self, block: NDArray[np.uint32], minuses: int) -> None:
-        """See `Sums.begin`."""
-        self._block = block
-        if minuses:
-            # So that the sum is never below 0: each takes away at most p - 1.
-            np.add(block, np.uint32(minuses * self._p), out=block)
-
-    def add(
-        self, words: NDArray[np.uint32], signs: NDArray[np.int8]
-    ) -> NDArray[np.intp]:
-        """See `Sums.add`."""
-        rejected = prg.cut(words.reshape(-1), self._width)
-        for row, sign in zip(words, signs, strict=True):
-            combine = np.add if sign > 0 else np.subtract
-            combine(self._block, row, out=self._block)
-        return rejected
-
-    def finish(self) -> None:
-        """See `Sums.finish`."""
-        scratch = self._scratch[: len(self._block)]
-        field.reduce_narrow(self._block, self._width, scratch)
-
-
-class _CarriedSums:
-    """Sums modulo 2^32 beside a count of carries, for w = 30 to 32.
-
-    The sum is block + carries * 2^32, with carries in -127..127.
-    """
-
-    def __init__(self, width: int) -> None:
-        self.most = 127
-        self._width = width
-        self._p = field.prime(width)
-        self._per_carry = (1 << 32) % self._p
-        self._carries = aligned(BLOCK, np.int8)
-        self._crossed = aligned(BLOCK, np.bool_)
-        self._wide = aligned(_WIDE, np.uint64)
-        self._quotient = aligned(_WIDE, np.uint64)
-        self._block = np.empty(0, dtype=np.uint32)
-
-    def begin(self, block: NDArray[np.uint32], minuses: int) -> None:
-        """See `Sums.begin`."""
-        self._block = block
-        self._carries[: len(block)] = 0
-
-    def add(
-        self, words: NDArray[np.uint32], signs: NDArray[np.int8]
-    ) -> NDArray[np.intp]:
-        """See `Sums.add`."""
-        rejected = prg.cut(words.reshape(-1), self._width)
-        for row, sign in zip(words, signs, strict=True):
-            self._combine(row, sign)
-        return rejected
-
-    def _combine(self, row: NDArray[np.uint32], sign: int) -> None:
-        block = self._block
-        carries, crossed = self._carries[: len(block)], self._crossed[: len(block)]
-        if sign > 0:
-            np.add(block, row, out=block)
-            # A sum that wrapped is below what was added.
-            np.less(block, row, out=crossed)
-            np.add(carries, crossed.view(np.int8), out=carries)
-        else:
-            np.less(block, row, out=crossed)
-            np.subtract(block, row, out=block)
-            np.subtract(carries, crossed.view(np.int8), out=carries)
-
-    def finish(self) -> None:
-        """See `Sums.finish`.
-
-        2^32 is 140 mod p_30, 2 mod p_31 and 5 mod p_32, so 127 carries are worth less
-        than p.
-        """
-        for begin in range(0, len(self._block), _WIDE):
-            block = self._block[begin : begin + _WIDE]
-            carries = self._carries[begin : begin + len(block)].astype(np.int64)
-            carries *= self._per_carry
-            carries += self._p
-            wide = self._wide[: len(block)]
-            np.add(block, carries.view(np.uint64), out=wide)
-            quotient = self._quotient[: len(block)]
-            field.reduce(wide, self._p, out=block, scratch=quotient)
+def _parts(whole: range, size: int) -> Iterator[range]:
+    """Yield consecutive parts of `size`, the last one what remains."""
+    for start in range(whole.start, whole.stop, size):
+        yield range(start, min(start + size, whole.stop))

@@ -117,7 +117,8 @@ def compiled_loops() -> Loops | None:
     if not INSTALLED:
         return None
     try:
-        from secagg.kernels import compiled
+        # The masks' loop is the engine's own; it works where these do.
+        from secagg.kernels import compiled, compiled_masks  # noqa: F401
     except ImportError:
         return None
     return compiled

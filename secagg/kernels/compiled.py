@@ -19,161 +19,16 @@ from numpy.typing import NDArray
 
 from secagg.kernels import plain
 from secagg.kernels.compiled_chacha import chacha_words as chacha_words
+from secagg.kernels.compiled_packing import add_unpacked as add_unpacked
+from secagg.kernels.compiled_packing import largest_packed as largest_packed
+from secagg.kernels.compiled_packing import pack as pack
+from secagg.kernels.compiled_packing import unpack as unpack
 from secagg.kernels.compiler import compiled, inlined
 
 _uint32: Final = np.uint32
 _uint64: Final = np.uint64
 
-# A piece in which one is rejected is looked through so many words at a time first: two
-# registers. One by one took 0.3 us a rejection.
-_LOOK: Final = 32
-
 _VECTOR: Final = types.Array(types.uint32, 1, "C")
-_TABLE: Final = types.Array(types.uint32, 2, "C")
-
-
-@inlined
-def _add_piece(
-    sums: Any, words: Any, row: Any, begin: Any, end: Any, cut: Any, p: Any
-) -> Any:
-    """Add words [begin, end) of a row, and return the largest once cut."""
-    top = _uint32(0)
-    for i in range(begin, end):
-        element = _uint32(words[row, i] & cut)
-        top = max(top, element)
-        # s + e - p, and p more where that is below 0.
-        complement = _uint32(p - element)
-        before = sums[i]
-        after = _uint32(before - complement)
-        sums[i] = _uint32(after + p) if before < complement else after
-    return top
-
-
-@inlined
-def _take_piece(
-    sums: Any, words: Any, row: Any, begin: Any, end: Any, cut: Any, p: Any
-) -> Any:
-    """Take away words [begin, end) of a row, and return the largest once cut."""
-    top = _uint32(0)
-    for i in range(begin, end):
-        element = _uint32(words[row, i] & cut)
-        top = max(top, element)
-        before = sums[i]
-        after = _uint32(before - element)
-        sums[i] = _uint32(after + p) if before < element else after
-    return top
-
-
-@inlined
-def _leave_out_of(
-    sums: Any,
-    words: Any,
-    row: Any,
-    begin: Any,
-    end: Any,
-    cut: Any,
-    p: Any,
-    plus: Any,
-    rejected: Any,
-    count: Any,
-) -> Any:
-    """Look at every word of a few in which some are rejected."""
-    for i in range(begin, end):
-        element = _uint32(words[row, i] & cut)
-        if element < p:
-            continue
-        # That was s - e + p, or s + e, or nothing where e = p was added.
-        if not plus:
-            sums[i] = _uint32(sums[i] + element - p)
-        elif element > p:
-            sums[i] = _uint32(sums[i] - element)
-        rejected[count] = row * len(sums) + i
-        count += 1
-    return count
-
-
-@inlined
-def _leave_out(
-    sums: Any,
-    words: Any,
-    row: Any,
-    begin: Any,
-    end: Any,
-    cut: Any,
-    p: Any,
-    plus: Any,
-    rejected: Any,
-    count: Any,
-) -> Any:
-    """Undo what was done for rejected words, note them, and return the new count."""
-    low = begin
-    while low < end:
-        high = min(_uint64(low + _uint64(_LOOK)), end)
-        top = _uint32(0)
-        for i in range(low, high):
-            top = max(top, _uint32(words[row, i] & cut))
-        if top >= p:
-            count = _leave_out_of(
-                sums, words, row, low, high, cut, p, plus, rejected, count
-            )
-        low = high
-    return count
-
-
-@compiled(
-    types.intp,
-    [
-        _VECTOR,
-        _TABLE,
-        types.Array(types.int8, 1, "C"),
-        types.uint32,
-        types.uint32,
-        types.intp,
-        types.Array(types.intp, 1, "C"),
-    ],
-)
-def add_words(
-    sums: NDArray[np.uint32],
-    words: NDArray[np.uint32],
-    signs: NDArray[np.int8],
-    cut: int,
-    p: int,
-    piece: int,
-    rejected: NDArray[np.intp],
-) -> int:
-    """Add rows of words, cut to elements, into sums mod p.
-
-    Args:
-        sums: elements in [0, p), shape (k,); changed in place.
-        words: raw, shape (s, k). Those that are not below p once cut count as 0.
-        signs: +1 or -1 for each row.
-        cut: 2^w - 1.
-        p: p_w.
-        piece: words between two looks at their largest.
-        rejected: is given row * k + place of each word that counted as 0; room for all.
-
-    Returns:
-        How many were rejected.
-    """
-    count = 0
-    size = _uint64(len(sums))
-    begin = _uint64(0)
-    while begin < size:
-        end = min(_uint64(begin + _uint64(piece)), size)
-        for row in range(_uint64(len(signs))):
-            plus = signs[row] > 0
-            if plus:
-                top = _add_piece(sums, words, row, begin, end, cut, p)
-            else:
-                top = _take_piece(sums, words, row, begin, end, cut, p)
-            if top >= p:
-                count = _leave_out(
-                    sums, words, row, begin, end, cut, p, plus, rejected, count
-                )
-        begin = end
-    return count
-
-
 _INDICES: Final = types.Array(types.intp, 1, "C")
 
 
@@ -189,122 +44,6 @@ def add_scattered(sums: Any, places: Any, elements: Any, signs: Any, p: Any) -> 
         before, complement = sums[places[i]], _uint32(p - element)
         after = _uint32(before - complement)
         sums[places[i]] = _uint32(after + p) if before < complement else after
-
-
-_READ_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True)
-_WORDS: Final = types.Array(types.uint64, 1, "C")
-_READ_VECTOR: Final = types.Array(types.uint32, 1, "C", readonly=True)
-
-
-@compiled(types.uint32, [_READ_VECTOR, types.uint64, _WORDS])
-def _pack(elements: Any, width: Any, out: Any) -> Any:
-    """Fill words with pairs of elements: 2 w <= 64 bits at a time."""
-    held, used, word, top = _uint64(0), _uint64(0), _uint64(0), _uint32(0)
-    size = _uint64(len(elements))
-    for i in range(_uint64(0), size, _uint64(2)):
-        first, second, bits = elements[i], _uint32(0), width
-        if i + _uint64(1) < size:
-            second, bits = elements[i + _uint64(1)], _uint64(2 * width)
-        top = max(top, first, second)
-        pair = _uint64(first) | _uint64(_uint64(second) << width)
-        held |= pair << used
-        used += bits
-        if used >= _uint64(64):
-            out[word] = held
-            word += _uint64(1)
-            used -= _uint64(64)
-            # Shifting by all 64 bits is undefined, and leaves nothing here.
-            held = pair >> (bits - used) if used else _uint64(0)
-    if used:
-        out[word] = held
-    return top
-
-
-def pack(elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64]) -> int:
-    """See `plain.pack`."""
-    return int(_pack(np.ascontiguousarray(elements), width, out))
-
-
-@inlined
-def _pair(words: Any, bit: Any) -> Any:
-    """Return the 64 bits from `bit` on, of the one or two words that hold them."""
-    word, shift = bit >> _uint64(6), bit & _uint64(63)
-    # In two steps, since shifting by all 64 bits is undefined.
-    above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
-    return (words[word] >> shift) | above
-
-
-# A chunk in a frame may begin at any byte.
-_LOOSE_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True, aligned=False)
-
-
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _VECTOR])
-def _unpack(words: Any, width: Any, out: Any) -> Any:
-    """Read pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    size, top = _uint64(len(out)), _uint32(0)
-    for k in range(size // _uint64(2)):
-        i = _uint64(2) * _uint64(k)
-        pair = _pair(words, i * width)
-        first, second = _uint32(pair & mask), _uint32((pair >> width) & mask)
-        out[i] = first
-        out[i + _uint64(1)] = second
-        top = max(top, first, second)
-    if size % _uint64(2):
-        last = _uint32(_pair(words, (size - _uint64(1)) * width) & mask)
-        out[size - _uint64(1)] = last
-        top = max(top, last)
-    return top
-
-
-def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> int:
-    """See `plain.unpack`."""
-    return int(_unpack(words, width, out))
-
-
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _WORDS])
-def _add_unpacked(words: Any, width: Any, sums: Any) -> Any:
-    """Add pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    size, top = _uint64(len(sums)), _uint64(0)
-    for k in range(size // _uint64(2)):
-        i = _uint64(2) * _uint64(k)
-        pair = _pair(words, i * width)
-        first, second = pair & mask, (pair >> width) & mask
-        sums[i] += first
-        sums[i + _uint64(1)] += second
-        top = max(top, first, second)
-    if size % _uint64(2):
-        last = _pair(words, (size - _uint64(1)) * width) & mask
-        sums[size - _uint64(1)] += last
-        top = max(top, last)
-    return _uint32(top)
-
-
-def add_unpacked(
-    words: NDArray[np.uint64], width: int, sums: NDArray[np.uint64]
-) -> int:
-    """See `plain.add_unpacked`."""
-    return int(_add_unpacked(words, width, sums))
-
-
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, types.uint64])
-def _largest_packed(words: Any, width: Any, count: Any) -> Any:
-    """Look at pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    bit, top = _uint64(0), _uint64(0)
-    for _ in range(count // _uint64(2)):
-        pair = _pair(words, bit)
-        top = max(top, pair & mask, (pair >> width) & mask)
-        bit += _uint64(2) * width
-    if count % _uint64(2):
-        top = max(top, _pair(words, bit) & mask)
-    return _uint32(top)
-
-
-def largest_packed(words: NDArray[np.uint64], width: int, count: int) -> int:
-    """See `plain.largest_packed`."""
-    return int(_largest_packed(words, width, count))
 
 
 @compiled(
@@ -332,6 +71,8 @@ def rounded(
         out[i] = _uint32(low + p) if whole < 0 else low
 
 
+_READ_VECTOR: Final = types.Array(types.uint32, 1, "C", readonly=True)
+_READ_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True)
 _DOUBLES: Final = types.Array(types.float64, 1, "C")
 _READ_FLOATS: Final = types.Array(types.float32, 1, "C", readonly=True)
 _READ_DOUBLES: Final = types.Array(types.float64, 1, "C", readonly=True)

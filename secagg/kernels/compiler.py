@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import intrinsic
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
     raise ImportError("numba's compiler is switched off by NUMBA_DISABLE_JIT")
@@ -35,6 +36,11 @@ def compiled(result: Any, *arguments: list[Any]) -> Callable[[_Function], _Funct
         return cast("_Function", made)
 
     return compiler
+
+
+def emitted(function: Callable[..., Any]) -> Any:
+    """Compile to what `function` writes with LLVM's builder, given the types."""
+    return intrinsic(function)
 
 
 def inlined(function: _Function) -> _Function:

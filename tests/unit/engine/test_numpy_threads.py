@@ -1,4 +1,4 @@
-"""What is particular to the numpy engine: sums that wait beyond p, to their bounds."""
+"""What is particular to the numpy engine: which streams come together, and its sums."""
 
 import itertools
 
@@ -6,75 +6,70 @@ import numpy as np
 import pytest
 
 from secagg import errors, field
-from secagg.engine.numpy_threads import NumpyThreads, lazy_sums
-from secagg.engine.threads import ROWS
+from secagg.crypto import prg
+from secagg.engine import MaskSeed, numpy_threads
+from secagg.engine.numpy_threads import NumpyThreads
 
-WIDTHS = range(16, 33)
-ENDS = [0, 1, -2, -1]
-
-
-def worst(width, sign, masks):
-    """The block after `masks` of one sign, and what it was: all words at p - 1."""
-    p = field.PRIMES[width]
-    before = np.array(ENDS, dtype=np.int64) % p
-    block = before.astype(np.uint32)
-    sums = lazy_sums(width)
-    sums.begin(block, masks if sign < 0 else 0)
-    for done in range(0, masks, ROWS):
-        rows = min(ROWS, masks - done)
-        words = np.full((rows, len(block)), p - 1, dtype=np.uint32)
-        assert len(sums.add(words, np.full(rows, sign, dtype=np.int8))) == 0
-    sums.finish()
-    return before, block
+SEEDS = [MaskSeed(bytes([k]) * 32, prg.Tag.PAIR) for k in range(7)]
+SIGNS = [1, -1, 1, 1, -1, -1, 1]
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_as_many_of_the_largest_masks_as_are_allowed_do_not_wrap(width, sign):
-    p, most = field.PRIMES[width], lazy_sums(width).most
-    before, block = worst(width, sign, most)
-    total = before.astype(object) + sign * most * (p - 1)
-    assert block.tolist() == [t % p for t in total]
+@pytest.mark.parametrize(
+    ("whole", "size"), [(range(0), 3), (range(7), 3), (range(2, 8), 6)]
+)
+def test_parts_make_up_the_whole(whole, size):
+    parts = list(numpy_threads._parts(whole, size))
+    assert [k for part in parts for k in part] == list(whole)
+    assert all(0 < len(part) <= size for part in parts)
 
 
-@pytest.mark.parametrize("width", [*range(18, 30), 32])
-def test_one_more_than_are_allowed_would_wrap(width):
-    # At w = 16 and 17 the folding would no longer suffice; at 30 and 31 there is room.
-    p, most = field.PRIMES[width], lazy_sums(width).most
-    before, block = worst(width, 1, most + 1)
-    total = before.astype(object) + (most + 1) * (p - 1)
-    narrow = width <= 29
-    wraps = max(total) >= 2**32 if narrow else most + 1 > np.iinfo(np.int8).max
-    assert wraps
-    assert (block.tolist() == [t % p for t in total]) is False
+@pytest.mark.parametrize("count", [1, 255, 256, 1000])
+def test_the_largest_masks_overflow_no_sum(monkeypatch, count):
+    for width, sign in itertools.product(range(16, 33), (1, -1)):
+        p = field.PRIMES[width]
+        monkeypatch.setattr(prg.Keystream, "fill", lambda _, out, p=p: out.fill(p - 1))
+        acc = np.array([0, p - 1], dtype=np.uint32)
+        NumpyThreads(width, 1).accumulate(acc, [SEEDS[0]] * count, [sign] * count, 0, 2)
+        total = sign * count * (p - 1)
+        assert acc.tolist() == [total % p, (p - 1 + total) % p]
 
 
-@pytest.mark.parametrize("width", [16, 23, 28, 30, 31, 32])
-def test_signs_in_any_order_leave_no_sum_below_zero(width):
-    p = field.PRIMES[width]
-    values = [0, 1, p // 2, p - 1]
-    sums = lazy_sums(width)
-    for signs in itertools.product([1, -1], repeat=3):
-        block = np.array(values, dtype=np.uint32)
-        sums.begin(block, signs.count(-1))
-        for sign in signs:
-            words = np.full((1, len(values)), p - 1, dtype=np.uint32)
-            sums.add(words, np.array([sign], dtype=np.int8))
-        sums.finish()
-        assert block.tolist() == [(v + sum(signs) * (p - 1)) % p for v in values]
+class Recorder:
+    """Sums that change nothing and remember how they were called."""
+
+    most = 5
+
+    def __init__(self):
+        self.calls = []
+
+    def begin(self, block, minuses):
+        self.calls.append(("begin", len(block), minuses))
+
+    def add(self, words, signs):
+        self.calls.append(("add", words.shape, list(signs)))
+        return np.empty(0, dtype=np.intp)
+
+    def finish(self):
+        self.calls.append(("finish",))
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-def test_rejected_words_count_as_0_and_are_told(width):
-    p = field.PRIMES[width]
-    words = np.array([[p - 1, p, 5], [2**width - 1, 6, p]], dtype=np.uint32)
-    block = np.array([3, 4, p - 1], dtype=np.uint32)
-    sums = lazy_sums(width)
-    sums.begin(block, 1)
-    rejected = sums.add(words, np.array([1, -1], dtype=np.int8))
-    sums.finish()
-    assert sorted(rejected.tolist()) == [1, 3, 5]
-    assert block.tolist() == [2, p - 2, 4]
+def test_no_more_streams_than_the_sums_hold_come_between_begin_and_finish(
+    monkeypatch,
+):
+    recorder = Recorder()
+    monkeypatch.setattr(numpy_threads, "lazy_sums", lambda _: recorder)
+    engine = NumpyThreads(20, 1)
+    engine.accumulate(np.zeros(9, np.uint32), SEEDS, SIGNS, 0, 9)
+    assert recorder.calls == [
+        ("begin", 9, 2),
+        ("add", (2, 9), [1, -1]),
+        ("add", (2, 9), [1, 1]),
+        ("add", (1, 9), [-1]),
+        ("finish",),
+        ("begin", 9, 1),
+        ("add", (2, 9), [-1, 1]),
+        ("finish",),
+    ]
 
 
 def test_an_engine_shows_its_width_and_threads():

@@ -1,4 +1,4 @@
-"""What the engines of a CPU share: threads, slices, streams and what was rejected."""
+"""What the engines of a CPU share: threads over slices."""
 
 import importlib
 import itertools
@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from secagg import errors, field, kernels
+from secagg import errors, kernels
 from secagg.crypto import prg
 from secagg.engine import MaskSeed, threads
-from secagg.engine.numpy_threads import NumpyThreads, lazy_sums
-from secagg.engine.threads import ThreadedEngine, aligned
+from secagg.engine.numpy_threads import NumpyThreads
+from secagg.engine.threads import aligned
 
 SEEDS = [MaskSeed(bytes([k]) * 32, prg.Tag.PAIR) for k in range(7)]
 SIGNS = [1, -1, 1, 1, -1, -1, 1]
@@ -64,79 +64,13 @@ def test_slices_make_up_the_window_and_none_is_small(size, workers):
         assert min(b - a for a, b in cuts) >= threads._LEAST_SLICE
 
 
-@pytest.mark.parametrize(
-    ("whole", "size"), [(range(0), 3), (range(7), 3), (range(2, 8), 6)]
-)
-def test_parts_make_up_the_whole(whole, size):
-    parts = list(threads._parts(whole, size))
-    assert [k for part in parts for k in part] == list(whole)
-    assert all(0 < len(part) <= size for part in parts)
-
-
 def test_an_error_in_a_thread_reaches_the_caller(made, monkeypatch):
     def broken(*_):
         raise errors.ParameterError("broken on purpose")
 
-    monkeypatch.setattr(prg.Keystream, "fill", broken)
+    monkeypatch.setattr(made, "_add", broken)
     with pytest.raises(errors.ParameterError, match="on purpose"):
         masked(made(20, 2), 0, 100_000)
-
-
-@pytest.mark.parametrize("count", [1, 255, 256, 1000])
-def test_the_largest_masks_overflow_no_sum(made, monkeypatch, count):
-    for width, sign in itertools.product(range(16, 33), (1, -1)):
-        p = field.PRIMES[width]
-        monkeypatch.setattr(prg.Keystream, "fill", lambda _, out, p=p: out.fill(p - 1))
-        acc = np.array([0, p - 1], dtype=np.uint32)
-        made(width, 1).accumulate(acc, [SEEDS[0]] * count, [sign] * count, 0, 2)
-        total = sign * count * (p - 1)
-        assert acc.tolist() == [total % p, (p - 1 + total) % p]
-
-
-class Recorder:
-    """Sums that change nothing and remember how they were called."""
-
-    most = 5
-
-    def __init__(self):
-        self.calls = []
-
-    def begin(self, block, minuses):
-        self.calls.append(("begin", len(block), minuses))
-
-    def add(self, words, signs):
-        self.calls.append(("add", words.shape, list(signs)))
-        return np.empty(0, dtype=np.intp)
-
-    def finish(self):
-        self.calls.append(("finish",))
-
-
-def test_no_more_streams_than_the_sums_hold_come_between_begin_and_finish():
-    recorder = Recorder()
-    engine = ThreadedEngine(20, lambda _: recorder, 1)
-    engine.accumulate(np.zeros(9, np.uint32), SEEDS, SIGNS, 0, 9)
-    assert recorder.calls == [
-        ("begin", 9, 2),
-        ("add", (2, 9), [1, -1]),
-        ("add", (2, 9), [1, 1]),
-        ("add", (1, 9), [-1]),
-        ("finish",),
-        ("begin", 9, 1),
-        ("add", (2, 9), [-1, 1]),
-        ("finish",),
-    ]
-
-
-def test_sums_are_made_for_the_engines_width():
-    widths = []
-
-    def sums(width):
-        widths.append(width)
-        return lazy_sums(width)
-
-    masked(ThreadedEngine(29, sums, 1), 0, 100)
-    assert widths == [29]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint32, np.uint64])

@@ -9,7 +9,7 @@ import numpy as np
 
 from peers import model_file
 from peers.aggregator import AggregatorProgram
-from peers.config import load_aggregator, load_hospital
+from peers.config import Health, load_aggregator, load_hospital
 from peers.hospital import Hospital
 from peers.logs import logged, opened_log
 from peers.membership import Membership
@@ -132,6 +132,7 @@ class Programs:
         self.shown: list[str] = []
         self.rosters: dict[str, Path] = {}
         self.engines: dict[str, str] = {}
+        self.health: dict[str, str] = {}
         self.trainers = dict.fromkeys(HOSPITALS, train)
         if not (folder / "roster.json").exists():
             make_consortium(folder, HOSPITALS)
@@ -142,7 +143,8 @@ class Programs:
     def config(self, name, text, load, **more):
         path = self.folder / f"{name}.toml"
         path.write_text(text.format(key=self.key, silo=name, **self.terms, **more))
-        return load(path)
+        health = Health(listen=self.health.get(name))
+        return load(path).model_copy(update={"health": health})
 
     async def run(self, silos=HOSPITALS, seconds=60):
         """Run the aggregator's rounds with these hospitals; return their tasks."""

@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import http.client
+import itertools
+import json
 import sys
 import threading
 
@@ -10,6 +13,7 @@ import pytest
 
 from peers import enrolment, model_file, records
 from peers.aggregator import AggregatorProgram
+from peers.demo.stage import free_port
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
 from secagg import errors, tensors
@@ -376,3 +380,29 @@ async def test_a_hospital_with_another_roster_ends_with_the_remedy(tmp_path) -> 
     ended = again.ended["zug"]
     assert isinstance(ended, errors.ConnectionRefused)
     assert "roster" in str(ended)
+
+
+async def test_both_programs_tell_who_watches_them_how_they_are(tmp_path) -> None:
+    programs = Programs(tmp_path, rounds=1)
+    ports = {party: free_port() for party in ("agg", "bern")}
+    programs.health = {party: f"127.0.0.1:{ports[party]}" for party in ports}
+    said = {}
+
+    def asking(state, info):
+        """Ask as a supervisor would, from the trainer's thread."""
+        for party, path in itertools.product(ports, ("/healthz", "/readyz")):
+            line = http.client.HTTPConnection("127.0.0.1", ports[party], timeout=20)
+            line.request("GET", path)
+            answer = line.getresponse()
+            said[party, path] = (answer.status, json.loads(answer.read()))
+            line.close()
+        return train(state, info)
+
+    programs.trainers["bern"] = asking
+    await programs.run()
+    assert [report.status for report in programs.reports] == ["released"]
+    assert {status for status, _ in said.values()} == {200}
+    assert said["agg", "/healthz"][1]["journal"] == "ok"
+    assert said["agg", "/readyz"][1]["hospitals"] == 5
+    assert said["bern", "/readyz"][1]["connected"] is True
+    assert not any(silo in str(said["agg", "/readyz"]) for silo in HOSPITALS)

@@ -67,6 +67,7 @@ class Hospital:
         log: Logger,
         observer: Observer = unobserved,
         entropy: Entropy | None = None,
+        patient: bool = False,
         told: Callable[[str], None] = lambda _: None,
         shown: Callable[[str], None] = lambda _: None,
         received: Received = lambda _record, _mean: None,
@@ -80,6 +81,8 @@ class Hospital:
             log: where to say what happened.
             observer: is told what the driver reports.
             entropy: where secrets come from; by default the operating system.
+            patient: whether a refusal is logged and dialled again from the start, as
+                for a service; else it ends the program with its remedy.
             told: is told in a few words what goes on, for a progress display.
             shown: is given what may hold values of patients and stays out of the log:
                 why an input was refused, and the trace of a trainer that failed.
@@ -91,6 +94,7 @@ class Hospital:
         self._log = log.bind(peer=member.identity.id)
         self._observer = observer
         self._entropy = entropy
+        self._patient = patient
         self._told = told
         self._shown = shown
         self._received = received
@@ -128,6 +132,7 @@ class Hospital:
             proxy=self._config.proxy,
             keepalive=self._config.keepalive,
             engine=self._config.engine,
+            patient=self._patient,
             observer=self._observer,
             entropy=self._entropy,
         )

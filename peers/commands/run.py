@@ -80,6 +80,8 @@ def hospital(config: Config = None, example: Example = False) -> None:
             train,
             log=log,
             observer=_both(logged(log), display.observe if display else None),
+            # A service that ended would stay away: nobody sees its exit code.
+            patient=console is None,
             told=display.tell if display else lambda _: None,
             shown=display.show if display else lambda _: None,
             received=display.received if display else lambda _record, _mean: None,

@@ -55,6 +55,7 @@ async def connect(
     keepalive: float = KEEPALIVE_SECONDS,
     aggregator: PeerId | None = None,
     engine: str = AUTO,
+    patient: bool = False,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -84,6 +85,8 @@ async def connect(
         engine: which mask engine; by default the fastest one for a CPU. With ``triton``
             an update is quantized, masked and packed on the GPU on which it lies, or
             else on the current one; nothing but masked chunks leaves it.
+        patient: whether the aggregator's refusal is told to the observer and dialled
+            again from the start, as after the first connection, and not raised.
         observer: is told what happens.
         entropy: where secrets come from; by default the operating system.
         clock: the time; by default this machine's.
@@ -113,6 +116,7 @@ async def connect(
         state=state,
         aggregator=server,
         engine=engine,
+        patient=patient,
         observer=observer,
         entropy=entropy,
         clock=time,
@@ -130,6 +134,7 @@ async def silo_over(
     state: State = None,
     aggregator: PeerId | None = None,
     engine: str = AUTO,
+    patient: bool = False,
     observer: Observer = unobserved,
     entropy: Entropy | None = None,
     clock: Clock | None = None,
@@ -152,6 +157,7 @@ async def silo_over(
             policy=policy or Policy(),
             store=store,
             engine_name=engine_name,
+            patient=patient,
             observer=guarded(observer),
         )
         try:

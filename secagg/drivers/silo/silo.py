@@ -61,6 +61,7 @@ class Silo:
         store: ClientStore,
         engine_name: str,
         observer: Observer,
+        patient: bool = False,
     ) -> None:
         """Prepare; `connect` starts it.
 
@@ -72,6 +73,7 @@ class Silo:
             store: its durable memory.
             engine_name: which mask engine.
             observer: is told what happens.
+            patient: whether a refusal is dialled again from the start.
         """
         self.last_round: RoundRecord | None = None
         self._door = door
@@ -98,6 +100,7 @@ class Silo:
                 urgent=self._urgent,
             ),
             observer=observer,
+            patient=patient,
         )
         self._guard = Guard()
         self._connection: Connection | None = None

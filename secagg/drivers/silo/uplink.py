@@ -5,7 +5,8 @@ and to three seconds while a round waits for this silo: its deadlines go on. A
 connection counts as made again only once it has lasted.
 What a person has to mend (another roster, an unknown identity, a certificate) is raised
 at once when nothing ever went well: it is the first thing a person at a terminal sees.
-Later it is said and dialled again, for it may be mended at the other side.
+Later, and for a service at once, it is said and dialled again: it may be mended at the
+other side.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Uplink:
         aggregator: PeerId,
         calls: Calls,
         observer: Observer,
+        patient: bool = False,
     ) -> None:
         """Prepare; `run` does the work.
 
@@ -70,6 +72,8 @@ class Uplink:
             aggregator: whom it talks to.
             calls: what is told and asked.
             observer: is told of connections made, lost and failed.
+            patient: whether a refusal before the first connection is dialled again
+                too, as for a service that nobody watches.
         """
         self._dial = dial
         self._door = door
@@ -77,22 +81,22 @@ class Uplink:
         self._calls = calls
         self._trouble = Trouble(door.clock, observer)
         self._failures = 0
-        self._proved = False
+        self._lenient = patient
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled.
 
         Raises:
             ConnectionRefused: a person has to mend something before the first
-                connection, or another process works under this identity; the message
-                says what to do.
+                connection, and this one is not patient; or another process works under
+                this identity. The message says what to do.
         """
         while True:
             entered = await self._enter()
             if entered is None:
                 continue
             connection, welcome = entered
-            self._proved = True
+            self._lenient = True
             if await self._live(connection, welcome):
                 self._failures = 0
             await self._pause()
@@ -117,7 +121,7 @@ class Uplink:
         except ConnectionLost as error:
             await self._failed(str(error))
         except errors.ConnectionRefused as error:
-            if not self._proved:
+            if not self._lenient:
                 raise
             await self._failed(str(error))
         return None

@@ -196,6 +196,28 @@ async def test_a_tls_context_that_would_not_be_used_is_refused() -> None:
             pass
 
 
+async def test_a_patient_silo_waits_until_the_aggregator_knows_it() -> None:
+    stranger = Consortium.of(4, b"strangers")
+    roster = dataclasses.replace(CONSORTIUM.roster, members=mixed(stranger, PEERS[0]))
+    told: asyncio.Queue[progress.Progress] = asyncio.Queue()
+    async with serving() as aggregator:
+        silo = connecting(
+            aggregator.port,
+            PEERS[0],
+            identity=stranger.silos[PEERS[0]],
+            roster=roster,
+            patient=True,
+            observer=told.put_nowait,
+        )
+        entering = asyncio.create_task(silo.__aenter__())
+        said = await told.get()
+        assert isinstance(said, progress.DialFailed)
+        assert "fingerprints" in said.reason
+        assert not entering.done()
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+
+
 class DayClock(FakeClock):
     """A day passes with every back-off."""
 

@@ -34,7 +34,7 @@ class PausingClock(FakeClock):
 class Site:
     """An uplink, and the other ends of what it dialled."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, *, patient: bool = False) -> None:
         self.clock = PausingClock()
         self.events: list[progress.Progress] = []
         self.ends: list[memory.MemoryTransport] = []
@@ -56,6 +56,7 @@ class Site:
                 urgent=lambda: self.urgent,
             ),
             observer=self.events.append,
+            patient=patient,
         )
 
     def _door(self, identity) -> Door:
@@ -216,6 +217,27 @@ async def test_a_refusal_after_a_connection_is_said_once_and_dialled_again() -> 
     assert site.clock.pauses[-1] >= FIRST_SECONDS * 2**8 / 4
     assert site.told(progress.Connected)[-1].attempts == 10
     await stopped(running)
+
+
+async def test_a_patient_silo_dials_again_after_a_first_refusal() -> None:
+    site = Site(patient=True)
+    site.refusals = ["no such member: enrol it"] * 3
+    running = asyncio.create_task(site.uplink.run())
+    await site.admitted(1)
+    (said,) = site.told(progress.DialFailed)
+    assert said.reason == "no such member: enrol it"
+    (made,) = site.told(progress.Connected)
+    assert made.attempts == 4
+    await stopped(running)
+
+
+async def test_being_replaced_is_final_for_a_patient_silo_too() -> None:
+    site = Site(patient=True)
+    running = asyncio.create_task(site.uplink.run())
+    far, _ = await site.admitted(1)
+    await far.close(REPLACED)
+    with pytest.raises(errors.ConnectionRefused, match="stop one of the two"):
+        await running
 
 
 async def test_a_refusal_at_the_door_after_a_connection_is_dialled_again() -> None:

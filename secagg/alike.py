@@ -44,6 +44,11 @@ def alike(function: Callable[_P, _T]) -> Callable[_P, _T]:
     return call
 
 
+def shared() -> bool:
+    """Return whether a runner is there, and so may know an answer already."""
+    return _runner.get() is not None
+
+
 @contextlib.contextmanager
 def carried_out_by(runner: Runner) -> Iterator[None]:
     """Within, in this thread or task, what is marked `alike` goes to `runner`."""

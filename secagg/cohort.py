@@ -36,6 +36,7 @@ from secagg.privacy.ledger import (
 )
 from secagg.released import reference
 from secagg.server import Server
+from secagg.side_by_side import lent
 
 SPOKEN_IN = {
     "AdvertiseKeys": Round.ADVERTISE_KEYS,
@@ -206,7 +207,7 @@ class Cohort:
 
     def tell_client(self, peer: PeerId, event: events.ClientEvent) -> None:
         """Give a member's machine an event and carry out its effects."""
-        with self.meter.at(peer):
+        with self.meter.at(peer), lent(self.engine.on_threads):
             effects = self.clients[peer].handle(event)
         self._note(peer, effects)
         for effect in effects:

@@ -6,6 +6,8 @@ Spec 3.4. The body is decoded only after the signature over it has verified.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from typing import TypeAlias
 
 from secagg import codec, errors
 from secagg.alike import alike
@@ -13,6 +15,10 @@ from secagg.crypto import sign, transcript
 from secagg.identity import Identity
 from secagg.messages import EVERYONE, HEADERS, Envelope, Message
 from secagg.names import PeerId, SessionId
+from secagg.side_by_side import side_by_side
+
+Quoted: TypeAlias = tuple[PeerId, bytes, bytes, Message]
+"""What a list quotes of a member: who, its roster key, its signature, the message."""
 
 
 def seal(
@@ -71,6 +77,27 @@ def signed_by(
     name = type(message).__name__
     signed = transcript.signing_input(name, sid, sender, receiver, h, body)
     return sign.verify(public, signature, signed)
+
+
+def all_signed_by(
+    quoted: Iterable[Quoted], *, receiver: PeerId, sid: SessionId, h: bytes
+) -> list[bool]:
+    """Return for each of a list's entries what `signed_by` says of it.
+
+    Args:
+        quoted: the entries.
+        receiver: whom all of them addressed.
+        sid: the session.
+        h: the transcript of their type.
+    """
+
+    def genuine(one: Quoted) -> bool:
+        sender, public, signature, message = one
+        return signed_by(
+            public, signature, message, sender=sender, receiver=receiver, sid=sid, h=h
+        )
+
+    return side_by_side(genuine, [*quoted])
 
 
 def check_route(envelope: Envelope, *, peer: PeerId, me: PeerId) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from secagg import errors, shamir
@@ -12,7 +12,7 @@ from secagg.messages import AdvertiseKeys, KeyList, SignedKeys
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.roster import Roster
-from secagg.signing import signed_by
+from secagg.signing import all_signed_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +133,7 @@ def client_accept_key_list(
     check_sorted_within("4.2-1", "U1", peers, set(params.members))
     for entry in key_list.entries:
         _check_keys(entry.keys, tossed=params.tossed)
-        _check_signature(entry, sid=sid, roster=roster, aggregator=aggregator)
+    _check_signatures(key_list.entries, sid=sid, roster=roster, aggregator=aggregator)
     keys = {entry.peer: entry.keys for entry in key_list.entries}
     errors.require("4.2-3", keys.get(me) == own, f"the entry of {me} was altered")
     check_size("4.2-4", "U1", len(keys), params.q)
@@ -141,16 +141,17 @@ def client_accept_key_list(
     return KeyBook(h1=transcript.h1(sid, body), keys=keys)
 
 
-def _check_signature(
-    entry: SignedKeys, *, sid: SessionId, roster: Roster, aggregator: PeerId
+def _check_signatures(
+    entries: Sequence[SignedKeys],
+    *,
+    sid: SessionId,
+    roster: Roster,
+    aggregator: PeerId,
 ) -> None:
-    genuine = signed_by(
-        roster.member(entry.peer).key,
-        entry.signature,
-        entry.keys,
-        sender=entry.peer,
-        receiver=aggregator,
-        sid=sid,
-        h=sid,
+    quoted = (
+        (entry.peer, roster.member(entry.peer).key, entry.signature, entry.keys)
+        for entry in entries
     )
-    errors.require("4.2-2", genuine, f"{entry.peer} did not sign these keys")
+    genuine = all_signed_by(quoted, receiver=aggregator, sid=sid, h=sid)
+    for entry, signed in zip(entries, genuine, strict=True):
+        errors.require("4.2-2", signed, f"{entry.peer} did not sign these keys")

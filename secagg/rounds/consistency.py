@@ -10,7 +10,7 @@ from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.roster import Roster
 from secagg.rounds.advertise_keys import check_size, check_sorted_within
-from secagg.signing import signed_by
+from secagg.signing import all_signed_by
 
 
 def server_accept(message: Consistency, *, h3: bytes, voter: PeerId) -> None:
@@ -55,17 +55,14 @@ def check_certificate(
     """
     peers = [vote.peer for vote in certificate.votes]
     check_sorted_within("4.6-2", "voters", peers, set(voters))
-    for vote in certificate.votes:
-        genuine = signed_by(
-            roster.member(vote.peer).key,
-            vote.signature,
-            Consistency(h3=h3),
-            sender=vote.peer,
-            receiver=aggregator,
-            sid=sid,
-            h=h3,
-        )
+    vote = Consistency(h3=h3)
+    quoted = (
+        (one.peer, roster.member(one.peer).key, one.signature, vote)
+        for one in certificate.votes
+    )
+    genuine = all_signed_by(quoted, receiver=aggregator, sid=sid, h=h3)
+    for peer, signed in zip(peers, genuine, strict=True):
         errors.require(
-            "4.6-3", genuine, f"{vote.peer} did not vote for the h3 of this client"
+            "4.6-3", signed, f"{peer} did not vote for the h3 of this client"
         )
     check_size("4.6-4", "votes", len(peers), quorum)

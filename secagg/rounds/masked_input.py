@@ -15,7 +15,7 @@ from secagg.roster import Roster
 from secagg.rounds.advertise_keys import KeyBook, check_size, check_sorted_within
 from secagg.rounds.share_keys import Party
 from secagg.shamir import scalar_to_bytes
-from secagg.signing import signed_by
+from secagg.signing import all_signed_by
 
 
 def client_masks(
@@ -109,17 +109,18 @@ def client_accept_input_list(
     """
     u3 = [entry.peer for entry in message.entries]
     check_sorted_within("4.5-2", "U3", u3, set(u2))
-    for entry in message.entries:
-        genuine = signed_by(
+    quoted = (
+        (
+            entry.peer,
             roster.member(entry.peer).key,
             entry.signature,
             MaskedInput(root=entry.root),
-            sender=entry.peer,
-            receiver=aggregator,
-            sid=sid,
-            h=h2,
         )
-        errors.require("4.5-3", genuine, f"{entry.peer} did not sign this root")
+        for entry in message.entries
+    )
+    genuine = all_signed_by(quoted, receiver=aggregator, sid=sid, h=h2)
+    for entry, signed in zip(message.entries, genuine, strict=True):
+        errors.require("4.5-3", signed, f"{entry.peer} did not sign this root")
         errors.require(
             "4.5-4",
             entry.peer != me or entry.root == own_root,

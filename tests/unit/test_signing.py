@@ -8,9 +8,11 @@ import pytest
 from secagg import codec, signing
 from secagg import messages as msg
 from secagg.crypto import sign
+from secagg.engine import NumpyThreads
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId, SessionId
+from secagg.side_by_side import lent
 from tests.helpers import refused_rule
 from tests.invariants import lp
 from tests.samples import SAMPLES, blob
@@ -114,6 +116,22 @@ def test_a_quoted_signature_is_that_of_the_envelope() -> None:
     assert not quoted(receiver=U)
     assert not quoted(sid=SessionId(blob(4)))
     assert not quoted(h=blob(4))
+
+
+@pytest.mark.parametrize("forged", [None, 0, 40, 69])
+def test_of_many_quoted_signatures_each_is_judged_alone(forged) -> None:
+    people = [
+        Identity.generate(PeerId(f"u{k}"), SeededEntropy(b"%d" % k)) for k in range(70)
+    ]
+    message = msg.Consistency(h3=blob(6))
+    quoted = []
+    for k, who in enumerate(people):
+        fields = {"receiver": S, "sid": SID, "h": blob(9) if k == forged else H}
+        envelope = signing.seal(message, identity=who, **fields)
+        quoted.append((who.id, who.key.public, envelope.signature, message))
+    with lent(NumpyThreads(16, workers=2).on_threads):
+        said = signing.all_signed_by(quoted, receiver=S, sid=SID, h=H)
+    assert said == [k != forged for k in range(70)]
 
 
 def test_the_signature_is_ed25519_over_the_specs_parts() -> None:

@@ -9,7 +9,9 @@ and must not say it on the next connection (rules 4.1-8, 4.1-9).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -35,6 +37,7 @@ from secagg.entropy import Entropy
 from secagg.messages import Ready, RoundOpen
 from secagg.names import SessionId
 from secagg.params import Parameters
+from secagg.side_by_side import lent
 
 _AFTER_UPLOAD: Final = "MaskedInput"
 """What may only be said, or said again, once every chunk is on its way."""
@@ -111,7 +114,8 @@ class Participation:
         if self.completed.done():
             return
         before = self._client.phase
-        effects = self._client.handle(event)
+        with self._threads():
+            effects = self._client.handle(event)
         phase = self._client.phase
         try:
             for effect in effects:
@@ -122,6 +126,12 @@ class Participation:
         if phase is not before:
             reached = progress.PhaseReached(sid=self._client.sid, phase=phase)
             self._means.observer(reached)
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """Lend the machine the engine's threads, once the session is known."""
+        if self.params is None:
+            return contextlib.nullcontext()
+        return lent(self._means.engine(self.params.width).on_threads)
 
     def resume(self, connection: Connection, next_chunk: int | None) -> None:
         """Go on over a new connection: repeat what was said, resume the upload."""

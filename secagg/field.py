@@ -177,7 +177,12 @@ def squared_norm(values: NDArray[np.signedinteger[Any]]) -> int:
     total = 0
     for begin in range(0, len(values), _BLOCK):
         block = values[begin : begin + _BLOCK].astype(np.int64, copy=False)
-        total += _squared_norm_of_block(block)
+        largest = max(int(block.max()), -int(block.min()))
+        if len(block) * largest**2 < 1 << 63:
+            # Integers all the way, as numpy adds products of int64 in int64.
+            total += int(np.dot(block, block))
+        else:
+            total += _squared_norm_of_block(block)
     return total
 
 

@@ -13,7 +13,7 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -182,6 +182,30 @@ def is_scalar(data: bytes) -> bool:
     return len(data) == SCALAR_SIZE and int.from_bytes(data, "little") < Q
 
 
+def are_scalars(data: Iterable[bytes]) -> bool:
+    """Return whether `is_scalar` holds for each: a million in a large session."""
+    known = [*data]
+    values = map(_from_bytes, known, itertools.repeat("little"))
+    return {*map(len, known)} <= {SCALAR_SIZE} and max(values, default=0) < Q
+
+
+def scalars_from_bytes(data: Iterable[bytes]) -> list[int]:
+    """Return what `scalar_from_bytes` gives for each.
+
+    Raises:
+        ParameterError: one is not 32 bytes, or its value is not below Q.
+    """
+    known = [*data]
+    if not are_scalars(known):
+        raise errors.ParameterError(
+            f"of {len(known)} scalars one is not 32 bytes below 2^256 - 189"
+        )
+    return [*map(_from_bytes, known, itertools.repeat("little"))]
+
+
+_from_bytes: Final[Callable[[bytes, str], int]] = int.from_bytes  # type: ignore[assignment]  # the name of an order is a literal
+
+
 def _in_limbs(polynomials: Sequence[Sequence[int]]) -> Words:
     """Return coefficients as limbs, least first, shape (t, 8, polynomials, 1)."""
     data = b"".join(
@@ -288,6 +312,8 @@ def _inverses(values: Sequence[int]) -> list[int]:
 
 def _check_scalars(name: str, values: Sequence[int]) -> None:
     """Refuse values outside [0, Q), without showing them: they are secret."""
+    if values and min(values) >= 0 and max(values) < Q:
+        return
     for index, value in enumerate(values):
         if not 0 <= value < Q:
             raise errors.ParameterError(f"{name} {index} is outside [0, 2^256 - 189)")

@@ -268,26 +268,31 @@ class Record(Shape):
             name: shape.unpack_all(column)
             for (name, shape), column in zip(self.fields, columns, strict=True)
         }
-        return _made(self.make, unpacked, len(raws))
+        return made(self.make, unpacked, len(raws))
 
 
-def _made(
+def made(
     make: Callable[..., Any], columns: Mapping[str, Sequence[Any]], count: int
 ) -> list[Any]:
     """Return `make(**row)` for each of `count` rows.
 
     A plain frozen class is filled slot by slot, all values of a column at once: its
     own `__init__` goes through `object.__setattr__` and takes six times as long.
+
+    Args:
+        make: a class, or what makes a value of keyword arguments.
+        columns: by field, each of `count` values that fit it.
+        count: how many.
     """
     if not _is_plain(make, tuple(columns)):
         rows = zip(*columns.values(), strict=True)
         return [make(**dict(zip(columns, row, strict=True))) for row in rows]
     blank: Any = object.__new__
-    made = list(map(blank, itertools.repeat(make, count)))
+    rows_made = list(map(blank, itertools.repeat(make, count)))
     for name, column in columns.items():
         fill = getattr(make, name).__set__
-        collections.deque(map(fill, made, column), maxlen=0)
-    return made
+        collections.deque(map(fill, rows_made, column), maxlen=0)
+    return rows_made
 
 
 @functools.cache

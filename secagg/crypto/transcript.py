@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from secagg.crypto.kdf import digest, hkdf, lp
 from secagg.names import PeerId, SessionId
@@ -83,17 +83,31 @@ def share_commitment(
     label: str, sid: SessionId, u: PeerId, v: PeerId, share: bytes
 ) -> bytes:
     """Return com^b or com^s, by `label`, of a share that u deals to v; 32 bytes."""
-    # What the aggregator hashes for every pair of members, a million times at 1,000.
-    data = b"".join(
-        (
-            _start(label, sid),
-            _text(u),
-            _text(v),
-            len(share).to_bytes(4, "little"),
-            share,
-        )
-    )
-    return hashlib.sha256(data).digest()
+    return commitments_to(sid, v, [(label, u, share)])[0]
+
+
+def commitments_to(
+    sid: SessionId, v: PeerId, shares: Iterable[tuple[str, PeerId, bytes]]
+) -> list[bytes]:
+    """Return com^b or com^s of each share that v holds.
+
+    Args:
+        sid: the session.
+        v: the holder.
+        shares: for each its label, its dealer and the share.
+    """
+    # What the aggregator hashes for every pair of members, a million times at 1,000:
+    # what shares have in common is made once.
+    rows = [*shares]
+    starts = {label: _start(label, sid) for label in {row[0] for row in rows}}
+    sizes = {len(row[2]) for row in rows}
+    holds = {size: _text(v) + size.to_bytes(4, "little") for size in sizes}
+    return [
+        hashlib.sha256(
+            b"".join((starts[label], _text(u), holds[len(share)], share))
+        ).digest()
+        for label, u, share in rows
+    ]
 
 
 def share_commitments(

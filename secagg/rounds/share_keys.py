@@ -19,7 +19,8 @@ from secagg.rounds.advertise_keys import (
     check_size,
     check_sorted_within,
 )
-from secagg.rounds.neighbourhood import Neighbourhoods, place, within
+from secagg.rounds.neighbourhood import Neighbourhoods, place
+from secagg.shapes import made
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,18 +136,17 @@ def server_deal_out(
     check_size("4.3-7", "dealers", len(dealt), params.q)
 
     def to(v: PeerId) -> DealtShares:
-        dealers = [u for u in within(near[v], dealt) if u != v]
-        rows = ((u, dealt[u].entries[place(near[u], v)]) for u in dealers)
-        return DealtShares(entries=tuple(_dealt_share(u, entry) for u, entry in rows))
+        dealers = [u for u in near[v] if u != v and u in dealt]
+        rows = [dealt[u].entries[place(near[u], v)] for u in dealers]
+        columns: dict[str, Sequence[object]] = {
+            "dealer": dealers,
+            "sealed": [row.sealed or b"" for row in rows],
+            "com_b": [row.com_b for row in rows],
+            "com_s": [row.com_s for row in rows],
+        }
+        return DealtShares(entries=tuple(made(DealtShare, columns, len(rows))))
 
     return ((v, to(v)) for v in near)
-
-
-def _dealt_share(dealer: PeerId, entry: DealtEntry) -> DealtShare:
-    sealed = entry.sealed or b""
-    return DealtShare(
-        dealer=dealer, sealed=sealed, com_b=entry.com_b, com_s=entry.com_s
-    )
 
 
 def client_open_shares(

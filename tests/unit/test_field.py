@@ -1,5 +1,7 @@
 """The fields: primes, centring, and the bounds of the lazy sums at their edges."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -172,6 +174,14 @@ def test_squared_norm_of_many_extreme_values(value):
     size = field._BLOCK + 3
     values = np.full(size, value, dtype=np.int64)
     assert field.squared_norm(values) == size * value * value
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000, 1 << 16, (1 << 16) + 1])
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_squared_norm_is_exact_where_a_block_just_fits_64_bits(size, beyond):
+    largest = math.isqrt(((1 << 63) - 1) // min(size, 1 << 16)) + beyond
+    values = np.full(size, -largest, dtype=np.int64)
+    assert field.squared_norm(values) == size * largest**2
 
 
 def test_squared_norm_of_nothing_is_zero():

@@ -239,6 +239,27 @@ def test_scalar_from_bytes_inverts_scalar_to_bytes(scalar):
     assert shamir.scalar_from_bytes(data) == scalar
 
 
+@given(scalars=st.lists(SCALARS, max_size=5))
+def test_many_scalars_come_back_as_each_would(scalars):
+    data = [shamir.scalar_to_bytes(scalar) for scalar in scalars]
+    assert shamir.are_scalars(iter(data))
+    assert shamir.scalars_from_bytes(iter(data)) == scalars
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    "wrong",
+    [b"", bytes(31), bytes(33), Q.to_bytes(32, "little"), b"\xff" * 32],
+    ids=lambda data: str(len(data)),
+)
+def test_of_many_scalars_one_that_is_none_is_refused(place, wrong):
+    data = [bytes(32), b"\x01" * 32]
+    data.insert(place, wrong)
+    assert not shamir.are_scalars(data)
+    with pytest.raises(errors.ParameterError, match="of 3 scalars one is not"):
+        shamir.scalars_from_bytes(data)
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", bytes(31), bytes(33), Q.to_bytes(32, "little"), b"\xff" * 32],

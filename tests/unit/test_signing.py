@@ -126,8 +126,8 @@ def test_of_many_quoted_signatures_each_is_judged_alone(forged) -> None:
     message = msg.Consistency(h3=blob(6))
     quoted = []
     for k, who in enumerate(people):
-        fields = {"receiver": S, "sid": SID, "h": blob(9) if k == forged else H}
-        envelope = signing.seal(message, identity=who, **fields)
+        h = blob(9) if k == forged else H
+        envelope = signing.seal(message, identity=who, receiver=S, sid=SID, h=h)
         quoted.append((who.id, who.key.public, envelope.signature, message))
     with lent(NumpyThreads(16, workers=2).on_threads):
         said = signing.all_signed_by(quoted, receiver=S, sid=SID, h=H)

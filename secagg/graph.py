@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -234,7 +235,7 @@ def regular(members: tuple[PeerId, ...], degree: Degree, seed: bytes) -> Graph:
     """
     order = np.array(labelling(len(members), seed))
     near = np.empty((len(members), degree.k), dtype=np.intp)
-    near[order] = np.sort(order[base_graph(len(members), degree.k)], axis=1)
+    near[order] = np.sort(order[prepared(len(members), degree.k)], axis=1)
     return Graph(members, near)
 
 
@@ -260,6 +261,19 @@ def _words(key: bytes, batch: int) -> Iterator[int]:
     while True:
         stream.fill(out)
         yield from out.tolist()
+
+
+def prepared(n: int, k: int) -> NDArray[np.intp]:
+    """Return B(n, k); while another thread computes it, wait for that one.
+
+    Raises:
+        ParameterError: as `base_graph`.
+    """
+    with _one_at_a_time:
+        return base_graph(n, k)
+
+
+_one_at_a_time: Final = threading.Lock()
 
 
 @lru_cache(maxsize=8)

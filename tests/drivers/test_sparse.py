@@ -1,10 +1,11 @@
 """Rounds on the regular graph over a transport: all there, one cut off, one lost."""
 
 import asyncio
+import threading
 
 import pytest
 
-from secagg import errors
+from secagg import errors, graph, params
 from secagg.drivers import progress
 from secagg.messages import Ready
 from secagg.policy import Policy
@@ -37,6 +38,25 @@ async def test_with_all_present_or_cut_off_for_a_moment_all_get_the_mean(
     assert error_of(outcome, world.plain_mean(world.peers)) < 1
     for peer in world.peers:
         assert is_mean_of(outcome, means[peer])
+
+
+async def test_the_base_graph_is_made_beside_by_everybody_before_the_coins(
+    network, monkeypatch
+) -> None:
+    """At a thousand members it takes a second that no event may wait for."""
+    made = []
+    prepare = graph.prepared
+
+    def prepared(n, k):
+        made.append(threading.get_ident())
+        return prepare(n, k)
+
+    monkeypatch.setattr(params, "prepared", prepared)
+    world = sparse(network)
+    async with world.serve() as aggregator, world.silos() as silos:
+        await world.round(aggregator, silos)
+    assert len(made) == 1 + COUNT
+    assert threading.get_ident() not in made
 
 
 async def test_one_lost_before_its_coin_costs_an_attempt_and_is_named(network) -> None:

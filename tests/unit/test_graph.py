@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -290,6 +292,27 @@ def test_a_base_graph_that_no_counter_gives_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(graph, "is_expander", lambda _adjacent, _k: False)
     with pytest.raises(errors.ParameterError, match="within lambda_bar"):
         graph.base_graph.__wrapped__(8, 4)
+
+
+def test_two_threads_that_want_a_base_graph_compute_it_once(monkeypatch) -> None:
+    began, may_end, computed = threading.Event(), threading.Event(), []
+    ring = graph.shuffled_ring
+
+    def slow(n, k, counter):
+        computed.append(counter)
+        began.set()
+        assert may_end.wait(10)
+        return ring(n, k, counter)
+
+    graph.base_graph.cache_clear()
+    monkeypatch.setattr(graph, "shuffled_ring", slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(graph.prepared, 12, 6)
+        assert began.wait(10)
+        second = pool.submit(graph.prepared, 12, 6)
+        may_end.set()
+        assert first.result() is second.result()
+    assert len(computed) == len(set(computed))
 
 
 def test_the_base_graph_cannot_be_written_to() -> None:

@@ -68,6 +68,9 @@ class Session:
             )
         )
         self._carry_out_all(self.server.start())
+        if self.server.params.tossed:
+            # While the members make their keys: nobody waits for it then.
+            self._spawn(asyncio.to_thread(self.server.params.prepare_graph))
 
     async def resume(self, recorded: Iterable[events.ServerEvent]) -> None:
         """Rebuild the machine from its journal and go on where it stood.

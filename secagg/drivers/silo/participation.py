@@ -221,6 +221,8 @@ class Participation:
         try:
             self.params = Parameters.of(manifest)
             self._x_u = self._input(effect.sid, self.params)
+            if self.params.tossed:
+                self._ahead(self.params.prepare_graph)
         except errors.InputError as error:
             self._fail(error)
             self._drop_session("the input does not fit this session")
@@ -234,6 +236,11 @@ class Participation:
             )
         )
         return True
+
+    def _ahead(self, work: Callable[[], None]) -> None:
+        """Do in a thread what the machine will need; it meets what this raises too."""
+        done = asyncio.get_running_loop().run_in_executor(None, work)
+        done.add_done_callback(lambda over: over.cancelled() or over.exception())
 
     def _input(
         self, sid: SessionId, params: Parameters

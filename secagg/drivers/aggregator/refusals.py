@@ -21,6 +21,10 @@ SILENT_SECONDS: Final = 3600.0
 MOST_SAID: Final = 256
 """Different refusals that are remembered: bounds the memory, whoever knocks."""
 
+LASTING_SECONDS: Final = 30.0
+"""How long ago a peer must have come in for a refusal to be a new one: who comes and is
+refused at once, again and again, is told of once."""
+
 _What: TypeAlias = tuple[PeerId | None, str, str]
 
 
@@ -39,6 +43,8 @@ class Refusals:
         """Pass on to `observer`, by `clock`."""
         self._clock = clock
         self._observer = observer
+        # By the roster's members alone: who is not proved never enters.
+        self._entered: dict[PeerId, float] = {}
         self._said: collections.OrderedDict[_What, _Said] = collections.OrderedDict()
 
     def __call__(self, event: Progress) -> None:
@@ -47,11 +53,12 @@ class Refusals:
             self._refused(event)
             return
         if isinstance(event, Connected):
-            self._healed(event.peer)
+            self._entered[event.peer] = self._clock.seconds()
         self._observer(event)
 
     def _refused(self, event: PeerRefused) -> None:
         what, now = (event.peer, event.rule, event.detail), self._clock.seconds()
+        self._heal(event.peer, now)
         known = self._said.get(what)
         if known is not None and now - known.at < SILENT_SECONDS:
             known.unsaid += 1
@@ -63,7 +70,10 @@ class Refusals:
         repeats = None if known is None else known.unsaid
         self._observer(replace(event, repeats=repeats))
 
-    def _healed(self, peer: PeerId) -> None:
-        """Forget what was said of a peer that is in: the next time is a new one."""
+    def _heal(self, peer: PeerId | None, now: float) -> None:
+        """Forget what was said of a peer that was in since, and stayed for a while."""
+        if peer is None or now - self._entered.get(peer, now) < LASTING_SECONDS:
+            return
+        del self._entered[peer]
         for what in [what for what in self._said if what[0] == peer]:
             del self._said[what]

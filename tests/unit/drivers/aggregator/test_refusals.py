@@ -3,7 +3,12 @@
 import pytest
 
 from secagg.drivers import progress
-from secagg.drivers.aggregator.refusals import MOST_SAID, SILENT_SECONDS, Refusals
+from secagg.drivers.aggregator.refusals import (
+    LASTING_SECONDS,
+    MOST_SAID,
+    SILENT_SECONDS,
+    Refusals,
+)
 from secagg.names import PeerId
 from tests.drivers.fake_clock import FakeClock
 
@@ -61,10 +66,20 @@ def test_who_got_in_since_is_told_of_anew() -> None:
     gate.refuse()
     gate.refuse(ZUG)
     gate.observe(progress.Connected(peer=BERN))
+    gate.pass_by(LASTING_SECONDS)
     gate.refuse()
     gate.refuse(ZUG)
     said = [event for event in gate.events if isinstance(event, progress.PeerRefused)]
     assert [event.peer for event in said] == [BERN, ZUG, BERN]
+
+
+def test_who_comes_in_and_is_refused_at_once_is_told_of_once() -> None:
+    gate = Gate()
+    for _ in range(50):
+        gate.observe(progress.Connected(peer=BERN))
+        gate.pass_by(1)
+        gate.refuse(rule="7.1-1")
+    assert gate.repeats() == [None]
 
 
 def test_all_else_passes() -> None:

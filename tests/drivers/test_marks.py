@@ -3,7 +3,7 @@
 import asyncio
 
 from secagg import errors
-from secagg.drivers.silo.store import MemoryStore
+from secagg.drivers.silo.store import MemoryStore, Receipt
 from tests.drivers.fake_clock import until
 from tests.drivers.world import PATIENCE_SECONDS, World, sends
 
@@ -49,3 +49,34 @@ async def test_a_root_without_its_spent_mark_does_not_go_out_on_any_connection(
         await asyncio.gather(*work)
     assert sent == []
     assert outcome.lost[peer].round == "masked_input"
+
+
+class Ordered(MemoryStore):
+    """A store that notes what the last of a session is made of, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[str] = []
+
+    def record_head(self, task_id: str, link: bytes) -> None:
+        self.order.append("head")
+        super().record_head(task_id, link)
+
+    def record_receipt(self, receipt: Receipt) -> None:
+        self.order.append("receipt")
+        super().record_receipt(receipt)
+
+
+async def test_a_receipt_is_durable_before_the_head_that_leaves_it_behind() -> None:
+    """Whoever dies between the two walks the link again, and has the receipt."""
+    world = World(4, "memory")
+    peer, *others = world.peers
+    store = Ordered()
+    async with (
+        world.serve() as aggregator,
+        world.silos(*others) as silos,
+        world.silo(peer, state=store) as silo,
+    ):
+        outcome, _ = await world.round(aggregator, {**silos, peer: silo})
+    assert store.order == ["receipt", "head"]
+    assert store.head("demo") == outcome.link

@@ -86,6 +86,7 @@ class Participation:
         self._x_u: Contribution | DeviceContribution | None = None
         self._uploader = Uploader(self._uploaded, self._give_up)
         self._stated = False
+        self._head: events.PersistHead | None = None
 
     @property
     def sid(self) -> SessionId | None:
@@ -175,12 +176,11 @@ class Participation:
             case events.Joined():
                 return self._joined(effect)
             case (
-                events.PersistJoined()
-                | events.PersistSpent()
-                | events.PersistSummed()
-                | events.PersistHead()
+                events.PersistJoined() | events.PersistSpent() | events.PersistSummed()
             ):
                 self._means.keeper.persist(effect)
+            case events.PersistHead():
+                self._head = effect
             case events.Completed():
                 self._complete(effect)
             case events.Aborted():
@@ -272,7 +272,10 @@ class Participation:
             sid=effect.sid, status=effect.result.status, u3=effect.result.u3
         )
         self._means.observer(completed)
+        # The receipt first: behind the head nobody would ever make it again.
         self._means.keeper.record(effect)
+        if self._head is not None:
+            self._means.keeper.persist(self._head)
         if not self.completed.done():
             self.completed.set_result(effect)
 

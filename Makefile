@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors bench bench-gpu bench-large clean
+.PHONY: help demo test lint vectors spin bench bench-gpu bench-large clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -24,6 +24,9 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 	$(BIN)/python -m protocol_spec.model.generate
 	$(BIN)/python -m protocol_spec.model.schema
 	$(BIN)/python -m protocol_spec.draw
+
+spin: .venv/.installed  ## every state of the Promela models; needs spin and gcc
+	$(BIN)/python -m tests.spec.promela
 
 # The other libraries have an environment of their own, made when they are measured.
 OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)

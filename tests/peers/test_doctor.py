@@ -669,6 +669,28 @@ async def test_a_healthy_hospital_passes(consortium, bern) -> None:
     assert not (consortium.folder / "state").exists()
 
 
+async def test_marks_head_and_receipts_are_as_they_were(consortium, bern) -> None:
+    state = consortium.folder / "state"
+    with SqliteStore(state) as store:
+        store.record_joined("cardio-1", 7, 2)
+        store.record_spent("cardio-1", 7)
+        store.record_head("cardio-1", bytes([7]) * 32)
+    async with served(consortium, []) as port:
+        url = f"wss://127.0.0.1:{port}"
+        bern.write_text(bern.read_text().replace("wss://127.0.0.1:1", url))
+        report = Report()
+        await examine.examine(bern, report)
+    assert report.passed, levels(report)
+    assert "door" in levels(report)
+    with SqliteStore(state) as store:
+        assert store.last_joined("cardio-1") == (7, 2)
+        assert store.spent("cardio-1", 7)
+        assert not store.spent("cardio-1", 8)
+        assert store.head("cardio-1") == bytes([7]) * 32
+        assert store.last_joined("secagg-doctor") == (0, 0)
+        assert store.receipts("secagg-doctor") == ()
+
+
 async def test_a_healthy_aggregator_passes(agg) -> None:
     report = Report()
     await examine.examine(agg, report)

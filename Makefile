@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors spin bench bench-gpu bench-large clean
+.PHONY: help demo test lint vectors spin chaos bench bench-gpu bench-large clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -19,6 +19,11 @@ lint: .venv/.installed  ## format, ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+
+SEED ?= 7
+SESSIONS ?= 200
+chaos: .venv/.installed  ## kill and cut sessions at random; SEED=7 SESSIONS=200
+	$(BIN)/python -m tests.chaos --seed $(SEED) --sessions $(SESSIONS)
 
 vectors: .venv/.installed  ## write the test vectors from the model, draw the diagrams
 	$(BIN)/python -m protocol_spec.model.generate

@@ -11,6 +11,7 @@ import collections
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import msgpack
 from cryptography.exceptions import InvalidSignature
@@ -21,7 +22,7 @@ from secagg import errors, events, messages
 from secagg.messages import Envelope, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.roster import Roster
-from tests.recording import RecordedClient, body_of
+from tests.recording import body_of
 
 LISTS = ("KeyList", "CoinList", "DealtShares", "DealerList", "InputList", "Certificate")
 """What a client bases its own moves on."""
@@ -31,6 +32,23 @@ Entry = messages.SignedKeys | messages.SignedRoot | messages.SignedVote
 
 Opened = dict[tuple[SessionId, PeerId, str], set[PeerId]]
 """Who opened a share of which kind, of which member's secret."""
+
+
+class Recorded(Protocol):
+    """An honest client whose life was written down."""
+
+    id: PeerId
+    log: list[tuple[events.ClientEvent, list[events.ClientEffect]]]
+
+    @property
+    def drawn(self) -> dict[str, list[bytes]]:
+        """Its secrets, by label."""
+        ...
+
+    @property
+    def sent(self) -> list[Envelope]:
+        """Every envelope it sent, in order."""
+        ...
 
 
 def lp(*parts: bytes) -> bytes:
@@ -133,7 +151,7 @@ class Session:
 class Witness:
     """Walks one honest client's log and checks I1 to I8 on the way."""
 
-    def __init__(self, client: RecordedClient, roster: Roster) -> None:
+    def __init__(self, client: Recorded, roster: Roster) -> None:
         self._client = client
         self._roster = roster
         self._joined: dict[str, tuple[int, int]] = {}
@@ -320,12 +338,12 @@ class Witness:
                 assert secret not in envelope.body, "I6: an own secret was sent"
 
 
-def witnesses(clients: Iterable[RecordedClient], roster: Roster) -> list[Witness]:
+def witnesses(clients: Iterable[Recorded], roster: Roster) -> list[Witness]:
     """Check I1 to I8 for each honest client."""
     return [Witness(client, roster).walk() for client in clients]
 
 
-def check_all(clients: Iterable[RecordedClient], roster: Roster, c: int) -> Opened:
+def check_all(clients: Iterable[Recorded], roster: Roster, c: int) -> Opened:
     """Check I1 to I8, and that together the clients gave no secret away twice.
 
     Returns:

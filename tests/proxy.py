@@ -69,6 +69,7 @@ class Proxy:
         wait: lets a delay pass.
         struck: what has happened so far.
         told: is told of every strike.
+        carried: connections so far.
         passed: bytes that came, by direction.
     """
 
@@ -77,6 +78,7 @@ class Proxy:
     wait: Wait = asyncio.sleep
     told: Callable[[Strike], None] = lambda strike: None
     struck: list[Strike] = field(default_factory=list)
+    carried: int = 0
     passed: dict[str, int] = field(default_factory=lambda: {UP: 0, DOWN: 0})
     links: list[Link] = field(default_factory=list)
     port: int = 0
@@ -120,6 +122,7 @@ class Proxy:
             return
         link = Link((writer, far[1]))
         self.links.append(link)
+        self.carried += 1
         pumps = [
             asyncio.create_task(self._pump(UP, reader, far[1], link)),
             asyncio.create_task(self._pump(DOWN, far[0], writer, link)),

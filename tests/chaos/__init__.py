@@ -1,0 +1,1 @@
+"""Chaos: real hospitals and an aggregator, killed and cut at random, then judged."""

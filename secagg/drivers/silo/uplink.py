@@ -2,7 +2,8 @@
 
 Back-off doubles to a minute, with jitter so that a consortium does not return in step,
 and to three seconds while a round waits for this silo: its deadlines go on. A
-connection counts as made again only once it has lasted.
+connection counts as made again only once it has lasted; in a round, also once something
+came over it, so that a line which is cut again and again is dialled at once each time.
 What a person has to mend (another roster, an unknown identity, a certificate) is raised
 at once when nothing ever went well: it is the first thing a person at a terminal sees.
 Later, and for a service at once, it is said and dialled again: it may be mended at the
@@ -102,7 +103,7 @@ class Uplink:
             await self._pause()
 
     async def _live(self, connection: Connection, welcome: Welcome) -> bool:
-        """Serve a proved connection to its end; return whether it had lasted."""
+        """Serve a proved connection to its end; return whether back-off begins anew."""
         self._trouble.made(connection.peer)
         self._calls.entered(connection, welcome)
         reason = ""
@@ -110,9 +111,12 @@ class Uplink:
             reason = await self._serve(connection)
         finally:
             self._trouble.stop()
+            # Cut, and not closed with a word: the aggregator has nothing against us.
+            served = not reason and connection.received_bytes > 0
+            blip = served and self._calls.urgent()
             reason = self._calls.left(reason)
             await connection.close()
-        return self._trouble.lost(connection.peer, reason)
+        return self._trouble.lost(connection.peer, reason) or blip
 
     async def _enter(self) -> tuple[Connection, Welcome] | None:
         """Make and prove a connection; after a failure, pause and return None."""

@@ -12,6 +12,7 @@ from secagg.drivers.wire.lobby import Door, Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
 from secagg.names import SessionId
+from secagg.vector import Frame
 from tests.drivers.fake_clock import FakeClock, until
 
 CONSORTIUM = Consortium.of(4, b"uplink")
@@ -41,6 +42,7 @@ class Site:
         self.left: list[str] = []
         self.entered = 0
         self.refusals: list[str] = []
+        self.frames: list[Frame] = []
         self.standing = Standing()
         self.urgent = False
         self._failures = failures
@@ -86,7 +88,11 @@ class Site:
         self.entered += 1
 
     async def _handle(self, connection, frame) -> None:
-        del connection, frame
+        del connection
+        self.frames.append(frame)
+
+    async def handled(self, count: int) -> None:
+        await until(lambda: len(self.frames) == count)
 
     async def admitted(self, count: int):
         """Let the count-th dialled connection in."""
@@ -172,6 +178,37 @@ async def test_while_a_round_waits_back_off_ends_at_three_seconds() -> None:
     await site.admitted(1)
     assert 1.5 <= max(site.clock.pauses) <= 3
     assert min(site.clock.pauses[3:]) >= 1.5
+    await stopped(running)
+
+
+@pytest.mark.parametrize("came", [True, False])
+async def test_in_a_round_a_line_that_served_is_dialled_at_once_each_time(came) -> None:
+    """Cut ever again, it would else be three seconds late each time."""
+    site = Site()
+    site.urgent = True
+    running = asyncio.create_task(site.uplink.run())
+    for k in range(1, 7):
+        far, _ = await site.admitted(k)
+        if came:
+            await far.send(b"\x00an envelope")
+            await site.handled(k)
+        await far.cut()
+    await site.admitted(7)
+    assert (max(site.clock.pauses) <= FIRST_SECONDS) is came
+    await stopped(running)
+
+
+async def test_a_line_that_is_closed_with_a_word_is_dialled_more_slowly() -> None:
+    site = Site()
+    site.urgent = True
+    running = asyncio.create_task(site.uplink.run())
+    for k in range(1, 5):
+        far, _ = await site.admitted(k)
+        await far.send(b"\x00an envelope")
+        await site.handled(k)
+        await far.close("rule 7.1-1: the vector was sent more than twice")
+    await site.admitted(5)
+    assert max(site.clock.pauses) > FIRST_SECONDS
     await stopped(running)
 
 

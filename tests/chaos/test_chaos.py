@@ -1,13 +1,14 @@
 """A few sessions of chaos, as `make chaos` runs hundreds; the judge; the figures."""
 
 import collections
+import dataclasses
 
 import pytest
 
 from secagg import events, messages
 from secagg.messages import Envelope
 from secagg.names import SessionId
-from tests.chaos import plan
+from tests.chaos import figures, plan
 from tests.chaos.judge import Judge
 from tests.chaos.run import run, worlds
 from tests.chaos.testimony import Aggregator, Hospital
@@ -130,6 +131,27 @@ def test_the_plan_follows_from_the_seed_alone(tmp_path) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
     peer = one.peers[0]
     assert plan.strikes(one, peer) == plan.strikes(same, peer)
+
+
+def test_security_shows_the_kept_figures_and_nothing_else() -> None:
+    kept = figures.load(figures.KEPT)
+    assert figures.shown(figures.SHOWN) == figures.markdown(kept)
+
+
+def test_the_kept_run_was_long_enough_and_left_nothing_open() -> None:
+    kept = figures.load(figures.KEPT)
+    assert kept.sessions >= figures.ENOUGH
+    assert kept.exact + sum(kept.aborted.values()) == kept.sessions
+    assert set(kept.kills) == {"hospitals", "aggregator"}
+    for side in kept.kills.values():
+        assert set(side) == set(figures.PHASES)
+
+
+def test_figures_survive_json(tmp_path) -> None:
+    kept = figures.load(figures.KEPT)
+    figures.save(tmp_path / "kept.json", kept)
+    assert figures.load(tmp_path / "kept.json") == kept
+    assert dataclasses.asdict(kept)["seed"] == kept.seed
 
 
 @pytest.mark.parametrize("sessions", [1, 7, 8, 40, 200, 1000])

@@ -94,7 +94,10 @@ def centre(elements: NDArray[np.uint32], p: int) -> NDArray[np.int64]:
         p: a prime p_w.
     """
     signed = elements.astype(np.int64)
-    signed[elements > (p - 1) // 2] -= p
+    # Looking up those above the half, at random places, takes twelve times as long.
+    beyond = (elements > (p - 1) // 2).astype(np.int64)
+    beyond *= p
+    signed -= beyond
     return signed
 
 

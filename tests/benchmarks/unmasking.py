@@ -3,12 +3,14 @@
 The aggregator's work after losses: an agreement and a keystream for every pair of a
 survivor and a lost member, besides the keystreams of the self masks. It is given to
 processes of this machine, and to a Dask cluster on it, whose parts talk as they would
-between machines. Everybody opens the same sum, to the bit.
+between machines; beside them, the engine's own threads. Everybody opens the same sum,
+to the bit.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import numpy as np
 
 from peers.dask_workers import load_library, opened_workers
 from secagg.crypto.agree import KeyPair
-from secagg.engine import NumpyThreads
+from secagg.engine import AUTO, MaskEngine, engine, one_thread
 from secagg.events import LostMember, OpenSum
 from secagg.mask_removal import MaskRemoval
 from secagg.masking import removed_self_masks, split
@@ -49,45 +51,49 @@ def run(sizes: Sizes) -> Iterator[Row]:
     """Return one row for each kind of worker."""
     params = parameters(sizes.silos, 1, length=sizes.length)
     effect = _effect(params, sizes.lost)
-    alone = _opened(effect, params, None)
+    work = functools.partial(_opened, effect, params)
     for name in sizes.on:
-        yield _row(name, sizes, lambda workers: _opened(effect, params, workers), alone)
+        yield _row(name, sizes, work, params.width)
 
 
 def _row(
     name: str,
     sizes: Sizes,
-    work: Callable[[Executor | None], VectorSum],
-    alone: VectorSum,
+    work: Callable[[Executor | None, MaskEngine], VectorSum],
+    width: int,
 ) -> Row:
-    def checked(executor: Executor | None) -> Callable[[], None]:
-        return lambda: np.testing.assert_array_equal(work(executor), alone)
+    lone, threaded = one_thread(width), engine(AUTO, width)
+    right = work(None, lone)
+
+    def checked(executor: Executor | None, here: MaskEngine) -> Callable[[], None]:
+        return lambda: np.testing.assert_array_equal(work(executor, here), right)
 
     with _EXECUTORS[name](1) as one, _EXECUTORS[name](2) as two:
-        turns = {"one": one, "two": two, "none": None}
         found = interleaved(
-            *(clocked(what, checked(executor)) for what, executor in turns.items()),
+            clocked("one", checked(one, lone)),
+            clocked("two", checked(two, lone)),
+            clocked("one here", checked(None, lone)),
+            clocked("all here", checked(None, threaded)),
             repeats=sizes.repeats,
         )
-    here = shown(found["none"].median, "s")
+    here = {what: shown(found[f"{what} here"].median, "s") for what in ("one", "all")}
     return Row(
         group="unmasking",
         name=f"Opening a sum on two workers beside one, {name}, n = {sizes.silos},"
         f" {sizes.lost} lost, m = {sizes.length:,}",
         ours=found["two"],
         reference=found["one"],
-        detail=f"{here} on one thread of this process",
+        detail=f"{here['one']} on one thread of this process, {here['all']} on a thread"
+        " a core",
         labels={"n": sizes.silos, "m": sizes.length, "lost": sizes.lost, "on": name},
     )
 
 
 def _opened(
-    effect: OpenSum, params: Parameters, executor: Executor | None
+    effect: OpenSum, params: Parameters, executor: Executor | None, here: MaskEngine
 ) -> VectorSum:
     """Open the sum of no vectors: what is left are the masks."""
-    removal = MaskRemoval(
-        engine=NumpyThreads(params.width, workers=1), executor=executor, told=_refuse
-    )
+    removal = MaskRemoval(engine=here, executor=executor, told=_refuse)
     chunks = removal.opened_chunks(effect, lambda _: (), params)
     return VectorSum(np.concatenate([*chunks]))
 

@@ -253,7 +253,8 @@ class Witness:
         session = self.sessions[envelope.sid]
         manifest = session.manifest
         pair = (manifest.round_no, manifest.attempt)
-        assert self._joined[manifest.task_id] >= pair, "joined only after it was sent"
+        joined = self._joined.get(manifest.task_id, (0, 0))
+        assert joined >= pair, "joined only after it was sent"
         session.said[envelope.type].add(envelope.body + envelope.signature)
         assert len(session.said[envelope.type]) == 1, f"I3, I4: two {envelope.type}"
         if envelope.type in {"MaskedInput", "Unmasking"}:

@@ -17,6 +17,7 @@ from peers.aggregator import AggregatorProgram
 from peers.background import until_signalled
 from peers.config import load_aggregator, load_hospital
 from peers.display import AggregatorDisplay, HospitalDisplay
+from peers.hardening import keep_memory_private
 from peers.hospital import Hospital
 from peers.logs import logged, opened_log
 from peers.membership import Membership
@@ -38,6 +39,7 @@ def aggregator(config: Config = None, example: Example = False) -> None:
     if example:
         _print_example("aggregator.toml")
         return
+    keep_memory_private()
     path = _given(config, "aggregator")
     loaded = load_aggregator(path)
     member = Membership.of(loaded)
@@ -67,6 +69,7 @@ def hospital(config: Config = None, example: Example = False) -> None:
     if example:
         _print_example("hospital.toml")
         return
+    keep_memory_private()
     path = _given(config, "hospital")
     loaded = load_hospital(path)
     member = Membership.of(loaded)

@@ -8,6 +8,7 @@ import typer
 
 import secagg
 from peers.commands import identity, roster, run
+from peers.commands.accept_loss import accept_loss
 from peers.commands.demo import demo
 from peers.commands.doctor import doctor
 from peers.commands.readmit import readmit
@@ -28,6 +29,7 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(roster.app, name="roster")
 app.command()(simulate)
 app.command()(readmit)
+app.command()(accept_loss)
 
 
 def _version(wanted: bool) -> None:

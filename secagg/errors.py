@@ -12,7 +12,8 @@ The tree::
     |-- RoundMissed           this silo was too late for the session: try the next round
     |-- ReleaseRefused        a check or the privacy budget refused the opened sum
     |-- ExecutorFailed        workers for unmasking are gone: the sum is opened without
-    |-- StateError            the state directory is unusable: locked, torn, rolled back
+    |-- StateError            the state directory is unusable: locked or torn
+    |   `-- StateRolledBack   it is an older copy of what this hospital has done
     `-- ConnectionRefused     TLS, roster or identity did not match: .remedy
 
 No error carries a secret: numbers, party names, rules and remedies only.
@@ -100,7 +101,11 @@ class ExecutorFailed(SecaggError):
 
 
 class StateError(SecaggError):
-    """The state directory is locked by another process, damaged or rolled back."""
+    """The state directory is locked by another process, or damaged."""
+
+
+class StateRolledBack(StateError):
+    """The state directory has forgotten what this hospital did (rule 9-6)."""
 
 
 class ConnectionRefused(SecaggError):

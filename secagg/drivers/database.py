@@ -3,6 +3,12 @@
 What must outlive a crash goes through here: a statement has reached stable storage when
 `execute` returns, and a second process is refused for as long as the first lives. The
 errors say what to do; what a damaged file means is the caller's to say.
+
+What SQLite gives: one statement is one transaction; a power cut in the middle of it
+leaves nothing of it, and of those that returned it leaves all. What it does not give is
+a checksum of what lies in the file: `secagg.drivers.sealing` adds that, and a file is
+read in full when it is opened. An older copy of a whole file is a good file; nothing in
+it can show that it is old.
 """
 
 from __future__ import annotations
@@ -13,13 +19,16 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from secagg import errors
-from secagg.drivers import private
+from secagg.drivers import private, sealing
 
 Row = tuple[Any, ...]
 Value = int | float | str | bytes | None
 
 # The low byte of an extended error code is the code itself.
 _CODE_MASK: Final = 0xFF
+
+# What SQLite may keep beside a file.
+_BESIDE: Final = ("wal", "journal")
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
@@ -40,7 +49,13 @@ class Database:
     """One SQLite file. Calls may come from any thread, one at a time."""
 
     def __init__(
-        self, path: Path, schema: Sequence[str], *, version: int, if_damaged: str
+        self,
+        path: Path,
+        schema: Sequence[str],
+        *,
+        version: int,
+        if_damaged: str,
+        in_place: bool = False,
     ) -> None:
         """Open or create the file, and keep it locked until `close`.
 
@@ -49,6 +64,9 @@ class Database:
             schema: the statements that make its tables.
             version: of the schema, at least 1; kept in the file.
             if_damaged: the remedy for a damaged file.
+            in_place: have every commit end in the file itself, where a later damage to
+                it is noticed, and not in a log beside it, of which a damaged record
+                takes those after it along. Three syncs a commit instead of one.
 
         Raises:
             StateError: another process has it open, it is damaged, it is of another
@@ -56,6 +74,7 @@ class Database:
         """
         self._path = path
         self._if_damaged = if_damaged
+        self._in_place = in_place
         self._connection = self._connect()
         try:
             self._lock()
@@ -106,10 +125,10 @@ class Database:
             raise self._unusable(error) from error
 
     def _settle_files(self) -> None:
-        """Keep others from reading; SQLite gives its log the mode of the file."""
-        log = self._path.with_name(f"{self._path.name}-wal")
+        """Keep others from reading; SQLite gives its logs the mode of the file."""
+        beside = [self._path.with_name(f"{self._path.name}-{k}") for k in _BESIDE]
         try:
-            for path in (self._path, *([log] if log.exists() else [])):
+            for path in (self._path, *filter(Path.exists, beside)):
                 private.settle_file(path)
         except OSError as error:
             remedy = _REMEDIES[sqlite3.SQLITE_CANTOPEN]
@@ -119,17 +138,21 @@ class Database:
         # Taken with the first write and kept, by this mode, until the file is closed.
         self.execute("PRAGMA locking_mode = EXCLUSIVE")
         # A commit to the write-ahead log is one append and one sync: with synchronous =
-        # FULL it outlives a power cut.
-        self.execute("PRAGMA journal_mode = WAL")
-        self.execute("PRAGMA synchronous = FULL")
+        # FULL it outlives a power cut. In place it has come when the rollback journal
+        # is void, on the disk.
+        mode, level = ("DELETE", "EXTRA") if self._in_place else ("WAL", "FULL")
+        self.execute(f"PRAGMA journal_mode = {mode}")
+        self.execute(f"PRAGMA synchronous = {level}")
         # What is deleted is overwritten: rows hold seeds and shares.
         self.execute("PRAGMA secure_delete = ON")
-        self.execute("BEGIN IMMEDIATE")
+        self.execute("PRAGMA temp_store = MEMORY")
+        self.execute("BEGIN EXCLUSIVE")
         self.execute("COMMIT")
 
     def _settle(self, schema: Sequence[str], version: int) -> None:
         """Make the tables of a new file; refuse a damaged or a foreign one."""
-        found = self.execute("PRAGMA quick_check(1)")
+        # The whole of it: an index is read in place of the table that it is of.
+        found = self.execute("PRAGMA integrity_check(1)")
         if found != [("ok",)]:
             raise self._damaged(str(found[0][0]))
         [(stored,)] = self.execute("PRAGMA user_version")
@@ -139,9 +162,40 @@ class Database:
                 f" {stored}, this one has {version}): use that version, or another"
                 " directory"
             )
-        for statement in schema:
+        if not stored and self._begun.exists():
+            raise self._damaged("it is empty, and was not")
+        begun = [] if stored else [*sealing.SCHEMA, f"PRAGMA user_version = {version}"]
+        # All or nothing: a power cut leaves no file without its version or its sum.
+        for statement in ("BEGIN EXCLUSIVE", *schema, *begun, "COMMIT"):
             self.execute(statement)
-        self.execute(f"PRAGMA user_version = {version}")
+        self._check_sum()
+        self._note_begun()
+
+    @property
+    def _begun(self) -> Path:
+        """A file beside it from its beginning on: an empty one is no new one then."""
+        return self._path.with_name(f"{self._path.name}.begun")
+
+    def _note_begun(self) -> None:
+        if self._begun.exists():
+            return
+        try:
+            private.settle_file(self._begun)
+            private.sync_folder(self._begun.parent)
+        except OSError as error:
+            raise errors.StateError(
+                f"cannot use {self._begun}: {error.strerror}"
+            ) from error
+
+    def _check_sum(self) -> None:
+        """Keep the checksum of the rows, and refuse rows that it is not of."""
+        try:
+            sealing.keep(self._connection)
+            held = sealing.holds(self._connection)
+        except sqlite3.Error as error:
+            raise self._damaged(str(error)) from error
+        if not held:
+            raise self._damaged("its rows do not add up to the sum kept with them")
 
     def _unusable(self, error: sqlite3.Error) -> errors.StateError:
         # Absent where the module itself raised, as for a closed connection.

@@ -43,8 +43,33 @@ def settle_folder(folder: Path) -> None:
     Raises:
         OSError: it cannot be made.
     """
-    folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+    make_folder(folder)
     _withhold(folder)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, if there is none; durable on return.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+    for path in reversed(missing):
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on stable storage.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def check_unshared(directory: Path) -> None:

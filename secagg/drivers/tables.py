@@ -42,7 +42,13 @@ class Tables(Protocol):
 
 
 def opened(
-    place: Place, name: str, schema: Sequence[str], *, version: int, if_damaged: str
+    place: Place,
+    name: str,
+    schema: Sequence[str],
+    *,
+    version: int,
+    if_damaged: str,
+    in_place: bool = False,
 ) -> Tables:
     """Open tables or make them, and keep them locked until `close`.
 
@@ -52,6 +58,7 @@ def opened(
         schema: the statements that make them.
         version: of the schema, at least 1; kept beside them.
         if_damaged: the remedy for a damaged file.
+        in_place: as in `Database`; a server has its own log.
 
     Raises:
         ParameterError: the extra for PostgreSQL is missing, or the URL is none.
@@ -60,4 +67,6 @@ def opened(
     """
     if isinstance(place, DatabaseUrl):
         return Postgres(place, name, schema, version=version)
-    return Database(place, schema, version=version, if_damaged=if_damaged)
+    return Database(
+        place, schema, version=version, if_damaged=if_damaged, in_place=in_place
+    )

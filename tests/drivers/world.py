@@ -138,6 +138,7 @@ class World:
         self.lost: set[PeerId] = set()
         self.away: set[PeerId] = set()
         self.lines: dict[PeerId, Line] = {}
+        self.stores: dict[PeerId, MemoryStore] = {}
         self.watchers: list[Callable[[progress.Progress], None]] = []
         self._memory = MemoryNetwork()
         self._port = 0
@@ -229,7 +230,7 @@ class World:
             "entropy": SeededEntropy(seed),
             "observer": seen.append,
             "policy": self.policy,
-            "state": MemoryStore(),
+            "state": self.stores.setdefault(peer, MemoryStore()),
         }
         return silo_over(self.line(peer).dial, **{**given, **changes})
 

@@ -93,7 +93,7 @@ class BlobStore:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path(hasher.digest()))
-            self._sync()
+            private.sync_folder(self._directory)
         except OSError as error:
             raise errors.StateError(
                 f"cannot write {beside}: {error.strerror}; free some space, or check"
@@ -125,14 +125,6 @@ class BlobStore:
 
     def _path(self, digest: bytes) -> Path:
         return self._directory / digest.hex()
-
-    def _sync(self) -> None:
-        """Make the names of the directory durable."""
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def _drop_old(self) -> None:
         blobs = [path for path in self._directory.iterdir() if not path.suffix]

@@ -7,7 +7,7 @@ from typing import Final
 from secagg.drivers.database import Row
 from secagg.messages import PastRound
 
-VERSION: Final = 1
+VERSION: Final = 2
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS rounds (task TEXT, round_no INTEGER, model_hash BLOB"
     " NOT NULL, model_size INTEGER NOT NULL, status TEXT NOT NULL,"

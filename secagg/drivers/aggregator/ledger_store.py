@@ -20,7 +20,7 @@ from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import NoiseEvent
 from secagg.sensitivity import Adjacency
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _REMEDY: Final = "restore it from a backup that holds every release"
 
@@ -63,7 +63,12 @@ class DurableLedgerStore:
         """
         self._place = place
         self._database = tables.opened(
-            place, "ledger", [_SCHEMA], version=_VERSION, if_damaged=_REMEDY
+            place,
+            "ledger",
+            [_SCHEMA],
+            version=_VERSION,
+            if_damaged=_REMEDY,
+            in_place=True,
         )
         self._count = 0
         self._digest = b""

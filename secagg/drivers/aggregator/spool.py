@@ -165,7 +165,6 @@ class FileSpool(Spool):
         try:
             private.settle_folder(directory)
             private.settle_folder(self._folder)
-            _sync_folder(directory)
         except OSError as error:
             raise _unusable(self._folder, error) from error
 
@@ -226,7 +225,7 @@ class FileSpool(Spool):
         if count == self.chunks.count:
             file.flush()
             os.fsync(file.fileno())
-            _sync_folder(self._folder)
+            private.sync_folder(self._folder)
 
     def _drop_from(self, path: Path, index: int) -> None:
         """Drop a chunk that failed, lest it be taken for a synced one."""
@@ -260,15 +259,6 @@ def sweep(directory: Path, keep: Collection[SessionId]) -> None:
     for folder in directory.glob("*"):
         if _SESSION.fullmatch(folder.name) and folder.name not in kept:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the names in a folder on stable storage."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unusable(path: Path, error: OSError) -> errors.StateError:

@@ -105,7 +105,7 @@ class AggregatorState:
 
 def _make(directory: Path) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(directory)
         private.check_unshared(directory)
     except OSError as error:
         raise errors.StateError(

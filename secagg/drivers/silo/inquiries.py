@@ -6,6 +6,7 @@ A blob by its hash, and the links of a task's chain that it missed (spec 4.8-4, 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from secagg import errors
 from secagg.differences import SummedSet
@@ -15,8 +16,25 @@ from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.lobby import Door, lobby_seal
 from secagg.messages import Catchup, History, Message
 from secagg.names import PeerId
+from secagg.rounds import own_part
+from secagg.rounds.own_part import OwnPart
 from secagg.rounds.result import next_link, summed_of
 from secagg.vector import BlobFrame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A link of a task's chain that this silo had missed.
+
+    Attributes:
+        head: the head of the chain after it.
+        summed: what was summed.
+        part: what this silo did in it, as its own signatures show.
+    """
+
+    head: bytes
+    summed: SummedSet
+    part: OwnPart | None
 
 
 class Inquiries:
@@ -77,19 +95,15 @@ class Inquiries:
                 )
             )
 
-    async def walk(
-        self, task_id: str, head: bytes, to: bytes
-    ) -> list[tuple[bytes, SummedSet]]:
-        """Return the heads after `head` up to `to`, and what was summed at each.
-
-        Every link is checked.
+    async def walk(self, task_id: str, head: bytes, to: bytes) -> list[Link]:
+        """Return the links after `head` up to `to`, each checked.
 
         Raises:
             RemoteProtocolError: the aggregator's chain does not lead there (rule
                 4.8-4), or a link is not what it seems.
         """
-        links: list[tuple[bytes, SummedSet]] = []
-        members = len(self._door.roster.members)
+        links: list[Link] = []
+        members, me = len(self._door.roster.members), self._door.identity.id
         while head != to:
             rounds = (await self._ask_history(task_id, head)).rounds
             errors.require(
@@ -108,7 +122,9 @@ class Inquiries:
                     aggregator=self._aggregator,
                     roster=self._door.roster,
                 )
-                links.append((head, summed_of(past, members=members)))
+                summed = summed_of(past, members=members)
+                part = own_part.in_link(past, me=me, members=members)
+                links.append(Link(head=head, summed=summed, part=part))
             if not rounds:
                 break
         return links

@@ -21,11 +21,13 @@ from secagg.drivers.outcome import RoundRecord
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
 from secagg.drivers.silo.fetching import NoBlobError, Sink
+from secagg.drivers.silo.forgotten import check_part, require_remembered
 from secagg.drivers.silo.guard import Guard
 from secagg.drivers.silo.inputs import Input, integer
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.silo.keeper import Keeper
 from secagg.drivers.silo.participation import Means, Participation
+from secagg.drivers.silo.recollection import Recollection
 from secagg.drivers.silo.scratch import Scratch
 from secagg.drivers.silo.store import ClientStore
 from secagg.drivers.silo.uplink import Calls, Uplink
@@ -107,6 +109,7 @@ class Silo:
         self._agenda = Agenda()
         self._participation: Participation | None = None
         self._inquiries = Inquiries(door, aggregator, observer)
+        self._recollection = Recollection(door, aggregator, store)
 
     # --- for the caller ---------------------------------------------------------
 
@@ -161,6 +164,7 @@ class Silo:
             InputError: the update, weight or extras cannot be used; nothing was sent.
             StateError: what must not be forgotten could not be made durable; nothing
                 that depends on it was sent (rules 4.1-8, 4.1-9).
+            StateRolledBack: the state directory is an older copy (rule 9-6).
             RoundMissed: the round went on without this silo, or its mean is not kept
                 any more.
             SessionAborted: the round ended without a sum.
@@ -328,12 +332,20 @@ class Silo:
             ) from None
 
     async def _catch_up(self, opened: RoundOpen) -> None:
-        """Walk the links this silo missed, up to the round's (rule 4.8-4)."""
-        task = opened.task_id
-        walk = self._inquiries.walk(task, self._store.head(task), opened.previous_link)
-        for head, summed in await self._guard.until(walk):
-            self._store.past.record_summed(task, summed)
-            self._store.record_head(task, head)
+        """Walk the links this silo missed, up to the round's (rules 4.8-4, 9-6)."""
+        task, store = opened.task_id, self._store
+        require_remembered(store, task)
+        walk = self._inquiries.walk(task, store.head(task), opened.previous_link)
+        links = await self._guard.until(walk)
+        for link in links:
+            if link.part is not None:
+                check_part(store, task, link.part, opened.round_no)
+        for link in links:
+            if link.part is not None and link.part.noise is not None:
+                # Charged when it was spent, unless that was forgotten and accepted.
+                store.past.record_charge(task, link.part.round_no, link.part.noise)
+            store.past.record_summed(task, link.summed)
+            store.record_head(task, link.head)
 
     # --- the uplink's calls -----------------------------------------------------
 
@@ -377,7 +389,10 @@ class Silo:
             self._lobby(
                 lobby.lobby_open(envelope, door=self._door, connection=connection)
             )
-        elif self._participation is not None:
+            return
+        if self._participation is None or self._participation.sid != envelope.sid:
+            self._recollection.take(envelope)
+        if self._participation is not None:
             received = events.Received(peer=connection.peer, envelope=envelope)
             self._participation.feed(received)
         else:

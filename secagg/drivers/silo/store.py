@@ -1,9 +1,10 @@
-"""What a hospital remembers: rule 9-2, and its receipts.
+"""What a hospital remembers: rules 9-2 and 9-5, and its receipts.
 
 Which rounds it joined, in which it released shares, the head of each task's chain, and
 what came out. Everything here is public or a mark of the hospital's own; no secret has
 a place in it. An old copy that is restored has forgotten marks, and with them what
-rules 4.1-6 and 4.1-8 protect: it counts as one corruption (spec 2.3).
+rules 4.1-6 and 4.1-8 protect: it counts as one corruption (spec 2.3), until something
+that the others show of it gives it away (rule 9-6).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from typing import Final, Protocol, Self
 
 from secagg import errors
 from secagg.crypto.transcript import LINK_START
+from secagg.drivers import private
 from secagg.drivers.database import Database, Row
-from secagg.drivers.silo import past
+from secagg.drivers.silo import forgotten, past
+from secagg.drivers.silo.forgotten import Forgotten, MemoryForgotten, SqliteForgotten
 from secagg.names import PeerId, SessionId
 
 FILE_NAME: Final = "state.sqlite3"
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS joined (
@@ -34,11 +37,12 @@ _SCHEMA: Final = (
         sid BLOB NOT NULL UNIQUE, u3 TEXT NOT NULL, result_hash BLOB NOT NULL,
         epsilon REAL, at_ms INTEGER NOT NULL) STRICT""",
     *past.SCHEMA,
+    *forgotten.SCHEMA,
 )
 
 _IF_DAMAGED: Final = (
-    "move it away and keep it for its receipts; start without it once the current round"
-    " is over, and not from an old copy, which has forgotten what was released"
+    "move it away and keep it for its receipts; start without it, and not from an old"
+    " copy: both have forgotten what was released, and ask for `secagg accept-loss`"
 )
 
 _NOTHING_JOINED: Final = (0, 0)
@@ -69,6 +73,11 @@ class Receipt:
 
 class ClientStore(Protocol):
     """A hospital's durable state; what is recorded is durable on return."""
+
+    @property
+    def forgotten(self) -> Forgotten:
+        """What is known to be forgotten of it."""
+        ...
 
     @property
     def folder(self) -> Path | None:
@@ -135,12 +144,14 @@ class MemoryStore:
     Attributes:
         folder: None: there is none.
         past: what it knows of sums.
+        forgotten: what is known to be forgotten of it.
     """
 
     def __init__(self) -> None:
         """Start with nothing."""
         self.folder: Path | None = None
         self.past: past.Past = past.MemoryPast()
+        self.forgotten: Forgotten = MemoryForgotten()
         self._joined: dict[str, tuple[int, int]] = {}
         self._spent: set[tuple[str, int]] = set()
         self._head: dict[str, bytes] = {}
@@ -189,6 +200,7 @@ class SqliteStore:
     Attributes:
         folder: the directory.
         past: what it knows of sums.
+        forgotten: what is known to be forgotten of it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -198,16 +210,21 @@ class SqliteStore:
             StateError: another process holds it, or it cannot be used.
         """
         try:
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private.make_folder(directory)
         except OSError as error:
             raise errors.StateError(
                 f"cannot use the state directory {directory}: {error.strerror}"
             ) from error
         self.folder: Path | None = directory
         self._database = Database(
-            directory / FILE_NAME, _SCHEMA, version=_VERSION, if_damaged=_IF_DAMAGED
+            directory / FILE_NAME,
+            _SCHEMA,
+            version=_VERSION,
+            if_damaged=_IF_DAMAGED,
+            in_place=True,
         )
         self.past: past.Past = past.SqlitePast(self._database)
+        self.forgotten: Forgotten = SqliteForgotten(self._database)
 
     def __enter__(self) -> Self:
         """Return the store itself."""

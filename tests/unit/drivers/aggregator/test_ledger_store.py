@@ -1,6 +1,5 @@
 """The ledger's file: durable, one writer, and honest about damage."""
 
-import sqlite3
 import subprocess
 import sys
 
@@ -70,11 +69,9 @@ def filled(path):
 
 
 def change(path, statement, *values):
-    """Change the file behind the store's back."""
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(statement, values)
-    connection.close()
+    """Change a row as nothing but the store's own chain of hashes notices."""
+    with DurableLedgerStore(path) as store:
+        store._database.execute(statement, *values)
 
 
 def load(path):

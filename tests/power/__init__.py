@@ -1,0 +1,1 @@
+"""A power cut, simulated: which writes a disk may have kept."""

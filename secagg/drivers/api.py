@@ -25,9 +25,10 @@ from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import tls, websocket
+from secagg.drivers.wire.doorkeeper import PLACES, Doorkeeper
 from secagg.drivers.wire.health import answering
 from secagg.drivers.wire.keepalive import KEEPALIVE_SECONDS
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME, Door
 from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
 from secagg.drivers.wire.transport import Dial, Transport
 from secagg.engine import AUTO, resolved
@@ -267,7 +268,8 @@ async def serve(
             port,
             aggregator.accept,
             context,
-            max_frame=aggregator.max_frame,
+            max_frame=MAX_HANDSHAKE_FRAME,
+            keeper=Doorkeeper(PLACES + len(roster.hospitals)),
             keepalive=keepalive,
         )
         aggregator.port = await stack.enter_async_context(listening)

@@ -136,6 +136,9 @@ class Weathered:
     def resume(self) -> None:
         self.inner.resume()
 
+    def allow(self, max_frame: int) -> None:
+        self.inner.allow(max_frame)
+
     async def close(self, reason: str = "") -> None:
         await self.inner.close(reason)
 

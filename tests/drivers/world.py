@@ -20,6 +20,8 @@ from secagg.drivers.outcome import RoundOutcome, RoundRecord
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import MemoryStore
 from secagg.drivers.wire import websocket
+from secagg.drivers.wire.doorkeeper import Doorkeeper
+from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.memory import MemoryNetwork, MemoryTransport
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import Transport
@@ -60,6 +62,9 @@ class Tapped:
 
     def resume(self) -> None:
         self.inner.resume()
+
+    def allow(self, max_frame: int) -> None:
+        self.inner.allow(max_frame)
 
     async def close(self, reason: str = "") -> None:
         await self.inner.close(reason)
@@ -135,6 +140,7 @@ class World:
         self.events: list[progress.Progress] = []
         self.silo_events: dict[PeerId, list[progress.Progress]] = {}
         self.policy = Policy()
+        self.keeper = Doorkeeper()
         self.lost: set[PeerId] = set()
         self.away: set[PeerId] = set()
         self.lines: dict[PeerId, Line] = {}
@@ -179,7 +185,12 @@ class World:
                     self.consortium.aggregator, self.consortium.roster
                 )
                 async with websocket.listen(
-                    "127.0.0.1", self._port, aggregator.accept, context
+                    "127.0.0.1",
+                    self._port,
+                    aggregator.accept,
+                    context,
+                    max_frame=MAX_HANDSHAKE_FRAME,
+                    keeper=self.keeper,
                 ) as port:
                     self._port = port
                     yield aggregator

@@ -189,6 +189,9 @@ class OneFrame:
     def resume(self) -> None:
         pass
 
+    def allow(self, max_frame: int) -> None:
+        del max_frame
+
     async def close(self, reason: str = "") -> None:
         del reason
 

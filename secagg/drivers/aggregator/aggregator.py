@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from secagg import engine, errors
-from secagg.drivers.aggregator.connections import Connections, largest_frame
+from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
 from secagg.drivers.aggregator.opening import Opening
+from secagg.drivers.aggregator.quotas import largest_frame
 from secagg.drivers.aggregator.reception import Reception, Stage
 from secagg.drivers.aggregator.rounds import Round, Site, Terms
 from secagg.drivers.aggregator.settings import Settings

@@ -77,10 +77,18 @@ class Inlet:
 class Gated:
     """A transport whose chunks come in through an inlet."""
 
-    def __init__(self, inner: Transport, inlet: Inlet) -> None:
-        """Read `inner` freely until chunks are expected."""
+    def __init__(self, inner: Transport, inlet: Inlet, *, chunk_frame: int) -> None:
+        """Read `inner` freely until chunks are expected.
+
+        Args:
+            inner: the transport.
+            inlet: the places.
+            chunk_frame: bytes of the largest frame that has a chunk; until chunks are
+                expected the peer may send nothing of that size.
+        """
         self._inner = inner
         self._inlet = inlet
+        self._chunk_frame = chunk_frame
         self._placed = False
         self._held = False
         self._entering: asyncio.Task[None] | None = None
@@ -88,6 +96,7 @@ class Gated:
 
     def expect_chunks(self) -> None:
         """Read no further before there is a place: an upload is about to begin."""
+        self._inner.allow(self._chunk_frame)
         if not self._held and not self._placed:
             self._hold()
             self._entering = asyncio.create_task(self._enter())
@@ -125,6 +134,10 @@ class Gated:
     def resume(self) -> None:
         """Read ahead again."""
         self._inner.resume()
+
+    def allow(self, max_frame: int) -> None:
+        """Take frames of so many bytes."""
+        self._inner.allow(max_frame)
 
     async def _enter(self) -> None:
         self._placed = await self._inlet.enter()

@@ -16,11 +16,17 @@ from secagg import messages as msg
 from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
-from secagg.drivers.aggregator.connections import Connections, Quota, Quotas
+from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.gathering import KEPT_COIN
 from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.library import Library
+from secagg.drivers.aggregator.quotas import (
+    Quota,
+    Quotas,
+    largest_message,
+    outbox_bytes,
+)
 from secagg.drivers.aggregator.rounds import Round
 from secagg.drivers.aggregator.session import Session
 from secagg.drivers.progress import Observer
@@ -102,19 +108,20 @@ class Reception:
         self._observer = observer
         self._members = len(door.roster.members)
         self._max_frame = max_frame
-        self._quotas = Quotas(self._members, door.clock)
+        self._quotas = Quotas(door.clock)
         self._inlet = Inlet()
 
     async def accept(self, transport: Transport) -> None:
         """Serve one connection until it ends."""
-        gated = Gated(transport, self._inlet)
+        gated = Gated(transport, self._inlet, chunk_frame=self._max_frame)
         try:
-            connection, hello = await lobby.admit(gated, self._door, self._next_chunk)
+            let_in = functools.partial(self._let_in, gated)
+            connection, hello = await lobby.admit(gated, self._door, let_in)
         except errors.RemoteProtocolError as error:
-            await self._refuse(transport, error)
+            await self._refuse(gated, error)
             return
         except ConnectionLost:
-            await transport.close()
+            await gated.close()
             return
         self._connections.admit(connection, gated.expect_chunks)
         self._observer(progress.Connected(peer=connection.peer))
@@ -164,6 +171,7 @@ class Reception:
                 peer=connection.peer, rule=error.rule, detail=error.detail
             )
             self._observer(refused)
+            quota.breached()
             await connection.close(reason)
         finally:
             await self.library.leave(connection)
@@ -172,6 +180,21 @@ class Reception:
         self._observer(gone)
 
     # --- coming in --------------------------------------------------------------
+
+    def _let_in(self, gated: Gated, peer: PeerId, sid: SessionId | None) -> int | None:
+        """Take larger frames of a peer that is proved, and return its next chunk.
+
+        Before it is welcomed, for it may send at once.
+
+        Raises:
+            RemoteProtocolError: it comes, or breaks rules, too often (rule 8-7).
+        """
+        self._quotas.of(peer).connected(peer)
+        gated.allow(largest_message(self._members))
+        index = self._next_chunk(peer, sid)
+        if index is not None:
+            gated.expect_chunks()
+        return index
 
     def _next_chunk(self, peer: PeerId, sid: SessionId | None) -> int | None:
         session = self._stage.session(sid)
@@ -218,7 +241,7 @@ class Reception:
     async def _handle(self, connection: Connection, quota: Quota, frame: Frame) -> None:
         match frame:
             case EnvelopeFrame():
-                quota.message(len(frame.envelope), self._phase())
+                quota.message(len(frame.envelope), self._phase(), self._outbox())
                 envelope = codec.decode_envelope(frame.envelope, members=self._members)
                 self._envelope(connection, envelope)
             case ChunkFrame():
@@ -231,6 +254,14 @@ class Reception:
         round_ = self._stage.round
         session = None if round_ is None else round_.session
         return None if session is None else (session.sid, session.server.phase)
+
+    def _outbox(self) -> int:
+        """Return the bytes of all that a client has said by now."""
+        round_ = self._stage.round
+        session = None if round_ is None else round_.session
+        if session is None:
+            return outbox_bytes(self._members, None)
+        return outbox_bytes(session.server.params.n, session.server.phase)
 
     def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
         if envelope.sid == msg.LOBBY_SID:
@@ -250,8 +281,10 @@ class Reception:
         session = self._stage.session(frame.sid)
         if session is None or session.over:
             return
-        quota.chunk(len(frame.chunk), self._phase(), session.storing.vector_bytes)
-        await session.storing.store(peer, frame)
+        storing = session.storing
+        size, phase = len(frame.chunk), self._phase()
+        quota.chunk(size, phase, storing.vector_bytes, storing.chunk_bytes)
+        await storing.store(peer, frame)
 
     def _lobby(self, connection: Connection, message: msg.Message) -> None:
         match message:

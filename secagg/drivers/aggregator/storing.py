@@ -55,6 +55,11 @@ class Storing:
         return self._spool.chunks.total_bytes
 
     @property
+    def chunk_bytes(self) -> int:
+        """The size of its first chunk, which none exceeds."""
+        return self._spool.chunks.size_bytes(0)
+
+    @property
     def _wanted(self) -> bool:
         return self._server.phase is ServerPhase.MASKED_INPUT
 

@@ -97,7 +97,8 @@ async def enter(
     except TimeoutError:
         raise ConnectionLost("the aggregator did not finish the handshake") from None
     except ConnectionLost as error:
-        if error.reason.startswith("rule 8-"):
+        throttled = error.reason.startswith("rule 8-7")
+        if error.reason.startswith("rule 8-") and not throttled:
             raise errors.ConnectionRefused(
                 f"the aggregator refused the connection: {error.reason}"
             ) from None

@@ -76,6 +76,10 @@ class MemoryTransport:
     def resume(self) -> None:
         """Do nothing: nothing is ever read ahead."""
 
+    def allow(self, max_frame: int) -> None:
+        """Do nothing: a frame of this process is no larger for being sent."""
+        del max_frame
+
     async def close(self, reason: str = "") -> None:
         """End both directions; what was sent may still be read."""
         await self._outward.end(printable(reason), lose=False)

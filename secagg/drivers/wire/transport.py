@@ -56,6 +56,10 @@ class Transport(Protocol):
         """Read ahead of `recv` again."""
         ...
 
+    def allow(self, max_frame: int) -> None:
+        """Take frames of so many bytes from now on: the peer has proved itself."""
+        ...
+
     async def close(self, reason: str = "") -> None:
         """End the connection and tell the other side why; closing twice is no error."""
         ...

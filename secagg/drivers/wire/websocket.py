@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -21,9 +22,11 @@ import websockets
 from websockets.asyncio.client import connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import CloseCode
 
 from secagg import errors
 from secagg.drivers.clock import Clock, SystemClock
+from secagg.drivers.wire.doorkeeper import Doorkeeper, bound
 from secagg.drivers.wire.keepalive import (
     KEEPALIVE_SECONDS,
     Heard,
@@ -40,6 +43,8 @@ OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 WRITE_BUFFER: Final = 1 << 20
 """Bytes in the write buffer above which a sender waits: about one chunk."""
+
+_BREACHES: Final = frozenset({CloseCode.PROTOCOL_ERROR, CloseCode.MESSAGE_TOO_BIG})
 
 QUEUED_FRAMES: Final = 1
 """Frames read ahead of `recv`; then the socket is left, which holds the peer back. One
@@ -69,11 +74,19 @@ _FINAL_REASONS: Final = frozenset(
 class WebSocketTransport:
     """One websocket connection."""
 
-    def __init__(self, socket: Connection) -> None:
-        """Wrap an open connection."""
+    def __init__(
+        self, socket: Connection, proved: Callable[[], None] | None = None
+    ) -> None:
+        """Wrap an open connection.
+
+        Args:
+            socket: the connection.
+            proved: of an aggregator: is called once its peer has proved an identity.
+        """
         self._socket = socket
         self._dropped = ""
         self._pinging: asyncio.Task[None] | None = None
+        self._proved = proved
 
     async def send(self, frame: bytes) -> None:
         """Hand over one frame; wait for room in the write buffer."""
@@ -87,10 +100,14 @@ class WebSocketTransport:
 
         Raises:
             ConnectionLost: it ended, or the peer sent text, which is no frame.
+            CodecError: at an aggregator: the peer sent a longer message than it may, or
+                what is no websocket message (rule 7.1-1).
         """
         try:
             frame = await self._socket.recv()
         except (websockets.ConnectionClosed, OSError) as error:
+            if self._proved is not None:
+                _require_sound(error)
             raise self._lost(error) from None
         if isinstance(frame, str):
             await self.close("rule 7.1-1: a frame is binary")
@@ -104,6 +121,12 @@ class WebSocketTransport:
     def resume(self) -> None:
         """Read the socket again."""
         self._socket.transport.resume_reading()
+
+    def allow(self, max_frame: int) -> None:
+        """Take messages of so many bytes from now on."""
+        self._socket.protocol.max_message_size = max_frame
+        if self._proved is not None:
+            self._proved()
 
     async def close(self, reason: str = "") -> None:
         """Close with `reason`; a peer that does not answer is given two seconds.
@@ -289,6 +312,7 @@ async def listen(
     max_frame: int = MAX_FRAME,
     keepalive: float = KEEPALIVE_SECONDS,
     clock: Clock | None = None,
+    keeper: Doorkeeper | None = None,
 ) -> AsyncIterator[int]:
     """Serve connections until the block ends.
 
@@ -297,7 +321,8 @@ async def listen(
         port: the port; 0 for any free one.
         accept: serves one connection until it ends.
         context: the TLS context; None only on the loopback.
-        max_frame: bytes of the largest frame that may come.
+        max_frame: bytes of the largest frame that may come before `allow` says more.
+        keeper: of those that are not proved; by default with its usual places.
         keepalive: seconds between pings; a line that is silent twice as long is lost.
         clock: the time; by default this machine's.
 
@@ -316,19 +341,34 @@ async def listen(
         )
 
     check_keepalive(keepalive)
-    used = clock or SystemClock()
+    used, guard = clock or SystemClock(), keeper or Doorkeeper()
 
     async def handle(socket: ServerConnection) -> None:
-        transport = WebSocketTransport(socket)
+        address = (socket.remote_address or ("", 0))[:2]
+        proved = functools.partial(guard.proved, address)
+        transport = WebSocketTransport(socket, proved)
         transport.watch(used, keepalive)
         await accept(transport)
 
-    async with serve(
-        handle,
-        host,
-        port,
-        ssl=context,
-        create_connection=server_of(used),
-        **_both_ends(max_frame),
-    ) as server:
-        yield server.sockets[0].getsockname()[1]
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = stack.enter_context(bound(host, port, guard))
+        for one in sockets:
+            listening = serve(
+                handle,
+                sock=one,
+                ssl=context,
+                create_connection=server_of(used),
+                **_both_ends(max_frame),
+            )
+            await stack.enter_async_context(listening)
+        # Before the server waits for those it has: they may never say anything.
+        stack.callback(guard.close)
+        yield sockets[0].getsockname()[1]
+
+
+def _require_sound(error: Exception) -> None:
+    """Tell a peer that broke the websocket's rules from a line that was cut."""
+    sent = error.sent if isinstance(error, websockets.ConnectionClosed) else None
+    broken = sent is not None and sent.code in _BREACHES
+    detail = "a longer message than is expected now, or no websocket message"
+    errors.require("7.1-1", not broken, detail, error=errors.CodecError)

@@ -20,6 +20,7 @@ class Inner:
         self.frames: asyncio.Queue[bytes] = asyncio.Queue()
         self.reads = True
         self.closed = False
+        self.limits = list[int]()
 
     async def send(self, frame: bytes) -> None:
         await self.frames.put(frame)
@@ -37,10 +38,13 @@ class Inner:
     def resume(self) -> None:
         self.reads = True
 
+    def allow(self, max_frame: int) -> None:
+        self.limits.append(max_frame)
+
 
 def lines(count: int, inlet: Inlet) -> list[tuple[Inner, Gated]]:
     inners = [Inner() for _ in range(count)]
-    return [(inner, Gated(inner, inlet)) for inner in inners]
+    return [(inner, Gated(inner, inlet, chunk_frame=1000)) for inner in inners]
 
 
 def patient(places: int) -> Inlet:

@@ -23,6 +23,7 @@ async def linked(context=None, dialled=None, max_frame=1 << 16, **watched):
     done = asyncio.Event()
 
     async def accept(transport) -> None:
+        transport.allow(1 << 26)
         accepted.set_result(transport)
         await done.wait()
 
@@ -236,6 +237,9 @@ async def test_a_line_that_swallows_an_upload_is_dropped_by_its_silence(secure) 
     contexts = own_tls() if secure else (None, None)
     clock = HandClock()
     async with linked(*contexts, clock=clock, keepalive=10.0) as (near, far):
+        # Behind the first ping of that side, which must not come later than now.
+        await far.send(b"first")
+        assert await near.recv() == b"first"
         far.pause()
         chunk = bytes(1 << 20)
         upload = asyncio.create_task(_send_for_ever(near, chunk))

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors spin chaos bench bench-gpu bench-large clean
+.PHONY: help demo test lint vectors spin chaos siege bench bench-gpu bench-large clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -37,6 +37,9 @@ spin: .venv/.installed  ## every state of the Promela models; needs spin and gcc
 OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)
 bench: .venv/.installed $(if $(OTHERS),.venv-peers/.installed)  ## ratios, each in one interleaved run; ONLY=engine for a group
 	$(BIN)/python -m tests.benchmarks.bench --only $(ONLY)
+
+siege: .venv/.installed  ## rounds beside 1,000 connections that stall and 100 hospitals that flood
+	$(BIN)/python -m tests.siege.campaign
 
 bench-large:  ## 10 hospitals with up to 10^8 parameters, and the memory of every process
 	$(MAKE) bench ONLY=large

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from peers import model_file, records, site_tls, spending, state_folder
+from peers import descriptors, model_file, records, site_tls, spending, state_folder
 from peers.config import AggregatorConfig
 from peers.dask_workers import opened_workers
 from peers.logs import Logger, short
@@ -36,6 +36,7 @@ from secagg import (
     serve,
 )
 from secagg.drivers.progress import Observer, Progress, SessionBegan, unobserved
+from secagg.drivers.wire.doorkeeper import PLACES
 from secagg.names import Mean
 
 FAILURES: Final = 3
@@ -134,6 +135,7 @@ class AggregatorProgram:
 
     async def _serving(self, stack: contextlib.AsyncExitStack) -> Aggregator:
         """Bind the address, until `stack` ends."""
+        self._note_descriptors()
         config, listen = self._config, self._config.listen
         workers = stack.enter_context(opened_workers(config.unmasking.dask))
         context = await stack.enter_async_context(
@@ -167,6 +169,15 @@ class AggregatorProgram:
                 f"[listen] {listen.host}:{listen.port} cannot be bound:"
                 f" {error.strerror}; stop the program that uses it, or choose another"
             ) from None
+
+    def _note_descriptors(self) -> None:
+        """Raise the limit of sockets, and say what it is; warn where it is too low."""
+        limit = descriptors.raise_limit()
+        # All at the door, all proved, and each once more while an old line ends.
+        connections = PLACES + 3 * len(self._member.roster.hospitals)
+        held = descriptors.enough(limit, connections)
+        say = self._log.info if held else self._log.warning
+        say("descriptors", limit=limit, connections=connections)
 
     async def _round(self, aggregator: Aggregator) -> None:
         try:

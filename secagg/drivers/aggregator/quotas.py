@@ -94,8 +94,10 @@ class Quota:
         self._breaches = Bucket(BREACHES, _BREACHES_A_SECOND, clock)
         self._message_window: object = None
         self._chunk_phase: object = None
+        self._stray_window: object = None
         self._message_bytes = 0
         self._chunk_bytes = 0
+        self._stray_bytes = 0
         self._message_lines = 1
         self._chunk_lines = 1
 
@@ -147,6 +149,24 @@ class Quota:
         errors.require(
             "7.1-1", within, f"more than {most} bytes of messages in a phase"
         )
+
+    def stray(self, size: int, largest: int) -> None:
+        """Count a chunk of no session that runs: one that is over, or none.
+
+        Args:
+            size: of the chunk, bytes.
+            largest: bytes of the largest frame.
+
+        Raises:
+            RemoteProtocolError: more than was on the way when a session ended (rule
+                7.1-1).
+        """
+        window = self._clock.seconds() // RENEWAL_SECONDS
+        if window != self._stray_window:
+            self._stray_window, self._stray_bytes = window, 0
+        self._stray_bytes += size
+        within = self._stray_bytes <= _REPEATED_CHUNKS * largest
+        errors.require("7.1-1", within, "chunks of no session that runs")
 
     def chunk(self, size: int, phase: object, vector: int, chunk: int) -> None:
         """Count a chunk.

@@ -280,6 +280,7 @@ class Reception:
     async def _chunk(self, peer: PeerId, quota: Quota, frame: ChunkFrame) -> None:
         session = self._stage.session(frame.sid)
         if session is None or session.over:
+            quota.stray(len(frame.chunk), self._max_frame)
             return
         storing = session.storing
         size, phase = len(frame.chunk), self._phase()

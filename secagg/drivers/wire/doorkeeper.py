@@ -17,7 +17,7 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
-PLACES: Final = 256
+PLACES: Final = 64
 """Unproved connections at a time, beside one for each hospital that may come back."""
 
 PROVE_SECONDS: Final = 20.0

@@ -85,6 +85,16 @@ def test_a_cut_line_may_repeat_what_was_on_its_way_and_not_the_vector() -> None:
     assert refused_rule(quota.chunk, 1, "masked_input", 1000, 10) == "7.1-1"
 
 
+def test_chunks_of_no_session_are_few() -> None:
+    clock = FakeClock()
+    quota = Quota(clock)
+    for _ in range(10):
+        quota.stray(100, 100)
+    assert refused_rule(quota.stray, 1, 100) == "7.1-1"
+    clock.time_ms += int(RENEWAL_SECONDS * 1000)
+    quota.stray(100, 100)
+
+
 def test_connections_have_a_rate() -> None:
     clock = FakeClock()
     quota = Quota(clock)

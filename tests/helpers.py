@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,9 @@ class ReferenceEngine:
         self, work: Callable[[Any], Any], parts: Iterable[Any]
     ) -> Iterator[Any]:
         return map(work, parts)
+
+    def alone(self) -> Self:
+        return self
 
 
 @dataclass(kw_only=True)

@@ -181,7 +181,7 @@ class Database:
             return
         try:
             private.settle_file(self._begun)
-            private.sync_folder(self._begun.parent)
+            private.sync(self._begun.parent)
         except OSError as error:
             raise errors.StateError(
                 f"cannot use {self._begun}: {error.strerror}"

@@ -78,6 +78,10 @@ class MaskEngine(Protocol):
         """
         ...
 
+    def alone(self) -> MaskEngine:
+        """Return one that gives the same on the caller's thread; itself if it does."""
+        ...
+
 
 def check_arguments(
     acc: NDArray[np.uint32],

@@ -10,7 +10,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -110,6 +110,10 @@ class ThreadedEngine(abc.ABC):
         if self._workers == 1 or len(known) == 1:
             return iter([work(part) for part in known])
         return self._pool.map(work, known)
+
+    def alone(self) -> Self:
+        """See `MaskEngine.alone`."""
+        return self if self._workers == 1 else type(self)(self._width, 1)
 
     @abc.abstractmethod
     def _add(

@@ -116,6 +116,10 @@ class Triton:
         """See `MaskEngine.on_threads`; this engine has none."""
         return iter([work(part) for part in parts])
 
+    def alone(self) -> Self:
+        """See `MaskEngine.alone`."""
+        return self
+
     def table(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> SeedTable:
         """Return seeds and signs in the kernel's form, on the device.
 

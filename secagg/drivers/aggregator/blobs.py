@@ -93,7 +93,7 @@ class BlobStore:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path(hasher.digest()))
-            private.sync_folder(self._directory)
+            private.sync(self._directory)
         except OSError as error:
             raise errors.StateError(
                 f"cannot write {beside}: {error.strerror}; free some space, or check"

@@ -7,7 +7,8 @@ goes on from there (spec 7.4).
 
 When data is safe: a chunk is with the operating system when `append` returns and
 outlives the process, not a power cut. With the last chunk of an upload the file and its
-folder are synced, so a root that was announced outlives a power cut as well.
+folder are synced, so a root that was announced outlives a power cut as well. The disk
+begins earlier, every few MiB while more comes, so that little is left to wait for then.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -27,6 +29,10 @@ from secagg.names import PEER_ID, PeerId, SessionId
 from secagg.vector import Chunks, RootBuilder
 
 _LEAF_SIZE: Final = 32
+# Bytes of an upload after which the disk begins with them. 10 MB took it 35 ms, as long
+# as they took to come.
+_SYNC_BYTES: Final = 4 << 20
+
 _SESSION: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -162,6 +168,8 @@ class FileSpool(Spool):
         """
         super().__init__(sid, chunks)
         self._folder = directory / sid.hex()
+        self._disk = ThreadPoolExecutor(1)
+        self._syncing: dict[Path, Future[None]] = {}
         try:
             private.settle_folder(directory)
             private.settle_folder(self._folder)
@@ -215,17 +223,31 @@ class FileSpool(Spool):
                 file.seek(self._offset(index))
                 file.write(leaf)
                 file.write(chunk)
+                file.flush()
+                self._sync_ahead(path, index)
                 self._settle(file, index + 1)
         except OSError as error:
             self._drop_from(path, index)
             raise _unusable(path, error) from error
+
+    def _sync_ahead(self, path: Path, index: int) -> None:
+        """Let the disk begin, if the chunk filled up some MiB and it is not at work."""
+        before, after = (self._offset(index + k) // _SYNC_BYTES for k in (0, 1))
+        last = index + 1 == self.chunks.count
+        begun = self._syncing.get(path)
+        if begun is not None and (begun.done() or last):
+            # Waits, and raises what the disk said, which tells it only once.
+            begun.result()
+            del self._syncing[path]
+        if before < after and not last and path not in self._syncing:
+            self._syncing[path] = self._disk.submit(private.sync, path)
 
     def _settle(self, file: BinaryIO, count: int) -> None:
         """Put a complete upload on stable storage."""
         if count == self.chunks.count:
             file.flush()
             os.fsync(file.fileno())
-            private.sync_folder(self._folder)
+            private.sync(self._folder)
 
     def _drop_from(self, path: Path, index: int) -> None:
         """Drop a chunk that failed, lest it be taken for a synced one."""

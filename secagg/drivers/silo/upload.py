@@ -62,12 +62,14 @@ class Upload:
             observer: is told how much was handed over.
         """
         self._masks = masks
-        self._chunk = chunk_maker(x_u, masks.seeds, masks.signs, engine)
+        self._chunks = chunks_of(x_u.params)
+        # Chunks side by side take a core each; a lone one takes them all.
+        taken = engine.alone() if self._chunks.count >= _AHEAD else engine
+        self._chunk = chunk_maker(x_u, masks.seeds, masks.signs, taken)
         # A device makes its chunks in order, and is ahead by itself.
         workers = _AHEAD if isinstance(x_u, Contribution) else 1
         self._workers = ThreadPoolExecutor(workers)
         self._observer = observer
-        self._chunks = chunks_of(x_u.params)
         self._builder = RootBuilder(masks.sid)
 
     @property

@@ -111,3 +111,9 @@ def test_what_other_work_raises_is_raised(made, workers):
 
     with pytest.raises(errors.ParameterError, match="part 1"):
         list(made(16, workers).on_threads(work, range(3)))
+
+
+def test_alone_it_is_the_same_engine_on_one_thread(made):
+    one = made(16, 2).alone()
+    assert repr(one) == repr(made(16, 1))
+    assert one.alone() is one

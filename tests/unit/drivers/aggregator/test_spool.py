@@ -295,6 +295,41 @@ def test_an_upload_that_cannot_be_synced_is_not_complete(tmp_path, sync) -> None
     assert spool.root(BERN) == root_of(PARTS)
 
 
+@pytest.fixture
+def ahead(monkeypatch):
+    """The disk begins with every chunk but the last."""
+    monkeypatch.setattr(spools, "_SYNC_BYTES", 1)
+
+
+def test_the_disk_begins_while_more_is_to_come(tmp_path, path, sync, ahead) -> None:
+    spool = FileSpool(tmp_path, SID, CHUNKS)
+    sync.synced.clear()
+    fill(spool, count=1)
+    spool._syncing[path].result(timeout=60)
+    file, folder = path.stat().st_ino, path.parent.stat().st_ino
+    assert sync.synced == [file]
+    for index in range(1, COUNT):
+        spool.append(BERN, index, PARTS[index])
+    assert sync.synced[-2:] == [file, folder]
+    assert spool._syncing == {}
+    assert stored(spool) == PARTS
+
+
+def test_what_could_not_be_synced_early_is_said_ever_after(
+    tmp_path, path, sync, ahead
+) -> None:
+    """The disk tells it once; a sync that succeeds later means nothing."""
+    spool = FileSpool(tmp_path, SID, CHUNKS)
+    sync.failing = True
+    fill(spool, count=1)
+    assert spool._syncing[path].exception(timeout=60) is not None
+    sync.failing = False
+    for _ in range(2):
+        with pytest.raises(errors.StateError, match="error"):
+            spool.append(BERN, 1, PARTS[1])
+    assert spool.next_index(BERN) == 1
+
+
 @pytest.mark.parametrize("peer", ["../bern", "a/b", ".", "", "Bern"])
 def test_a_name_that_is_no_id_makes_no_file(tmp_path, peer) -> None:
     with pytest.raises(errors.LocalProtocolError, match="no id"):

@@ -12,7 +12,7 @@ from secagg.drivers.silo import upload as module
 from secagg.drivers.silo.upload import Upload, Uploader
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
-from secagg.engine import MaskSeed, engine
+from secagg.engine import MaskSeed, NumpyThreads
 from secagg.entropy import SeededEntropy
 from secagg.events import MaskVector
 from secagg.masked_chunks import chunks_of
@@ -38,7 +38,7 @@ PARAMS = Parameters.of(
 )
 
 
-def upload(events=None) -> Upload:
+def upload(events=None, workers=None) -> Upload:
     x_u = contribution(
         np.linspace(-0.001, 0.001, LENGTH),
         weight=1,
@@ -49,7 +49,7 @@ def upload(events=None) -> Upload:
     )
     masks = MaskVector(sid=SID, seeds=(MaskSeed(bytes(32), Tag.SELF),), signs=(1,))
     observer = (lambda event: None) if events is None else events.append
-    return Upload(x_u, masks, engine("numpy-threads", PARAMS.width), observer)
+    return Upload(x_u, masks, NumpyThreads(PARAMS.width, workers), observer)
 
 
 class Line:
@@ -78,6 +78,16 @@ def root_of(chunks: list[ChunkFrame]) -> bytes:
     for frame in chunks:
         builder.add(frame.index, frame.chunk)
     return builder.root()
+
+
+@pytest.mark.parametrize(("ahead", "workers"), [(2, 1), (4, 1), (5, 2)])
+async def test_chunks_side_by_side_take_a_thread_each(monkeypatch, ahead, workers):
+    """Four chunks; fewer than are made at a time share the engine's threads."""
+    monkeypatch.setattr(module, "_AHEAD", ahead)
+    taken = []
+    monkeypatch.setattr(module, "chunk_maker", lambda *given: taken.append(given[-1]))
+    upload(workers=2)
+    assert repr(taken[0]).endswith(f"workers={workers})")
 
 
 async def test_all_chunks_go_out_in_order_and_their_root_comes_back() -> None:

@@ -354,6 +354,12 @@ class Training(Section):
     framework: Literal["torch", "numpy"] = "torch"
     metrics: Annotated[tuple[Metric, ...], BeforeValidator(listed)] = ()
     frozen: Names = Field(default=(), description="as the task's [model] frozen")
+    architectures: Annotated[tuple[Digest, ...] | None, BeforeValidator(listed)] = (
+        Field(
+            default=None,
+            description="digests of names, types and shapes to train on; any",
+        )
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="a table handed to the trainer as it is"
     )

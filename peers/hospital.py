@@ -24,6 +24,7 @@ from peers.background import in_thread
 from peers.config import HospitalConfig, PolicyTerms
 from peers.logs import Logger, short
 from peers.membership import Membership
+from peers.model_guard import check_model
 from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
@@ -216,6 +217,8 @@ class Hospital:
         """Train on the model of the round; None if training failed."""
         self._told(f"round {opened.round_no}: fetching the model")
         blob = await self._model(silo, opened)
+        if not self._allows(blob, opened, log):
+            return None
         log.info("training_began", model=short(opened.model_hash))
         self._told(f"round {opened.round_no}: training")
         try:
@@ -228,6 +231,17 @@ class Hospital:
         said = ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items()))
         self._told(f"round {opened.round_no}: trained{', ' if said else ''}{said}")
         return trained
+
+    def _allows(self, blob: bytes, opened: RoundOpen, log: Logger) -> bool:
+        """Return whether this hospital trains on a model; say why it does not."""
+        terms, policy = self._config.training, self._config.policy
+        try:
+            check_model(blob, models=policy.models, architectures=terms.architectures)
+        except errors.RemoteProtocolError as error:
+            log.warning("model_refused", rule=error.rule, detail=error.detail)
+            self._told(f"round {opened.round_no}: the model is refused: {error.detail}")
+            return False
+        return True
 
     async def _model(self, silo: Silo, opened: RoundOpen) -> bytes:
         if opened.model_size == 0:

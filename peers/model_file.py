@@ -133,11 +133,24 @@ def moved(
 
 def _types(blob: bytes) -> frozenset[str]:
     """Return the element types that a file's header names."""
+    return frozenset(row["dtype"] for row in header_of(blob).values())
+
+
+def header_of(blob: bytes) -> dict[str, dict[str, Any]]:
+    """Return what a file's header says of each tensor: its dtype and its shape.
+
+    Raises:
+        InputError: not a safetensors file.
+    """
     size = int.from_bytes(blob[:8], "little")
     fits = 2 <= size <= min(_MAX_HEADER, len(blob) - 8)
     try:
         header: Any = json.loads(blob[8 : 8 + size]) if fits else None
-        kinds = [row["dtype"] for name, row in header.items() if name != _METADATA]
+        rows = {
+            name: {"dtype": row["dtype"], "shape": row["shape"]}
+            for name, row in header.items()
+            if name != _METADATA
+        }
     except (ValueError, TypeError, KeyError, AttributeError):
         raise errors.InputError("the model is not a safetensors file") from None
-    return frozenset(kinds)
+    return rows

@@ -240,6 +240,24 @@ async def test_a_hospital_does_not_train_for_a_task_that_is_not_its(tmp_path) ->
     assert (declined["task"], declined["tasks"]) == ("cardio-1", ["kidney"])
 
 
+async def test_a_hospital_does_not_train_on_a_model_it_does_not_allow(tmp_path) -> None:
+    other = f'8\nmodels = ["{bytes(32).hex()}"]'
+    programs = Programs(tmp_path, rounds=1, min_bits=other)
+    trained = []
+
+    def noting(state, info):
+        trained.append(info)
+        return train(state, info)
+
+    programs.trainers = dict.fromkeys(HOSPITALS, noting)
+    with pytest.raises(TimeoutError):
+        await programs.run(seconds=2)
+    assert trained == []
+    refused = programs.named("bern", "model_refused")
+    assert refused[0]["rule"] == "4.1-5"
+    assert "is not in models" in refused[0]["detail"]
+
+
 async def test_an_input_that_does_not_fit_is_refused_at_home(tmp_path) -> None:
     programs = Programs(tmp_path, rounds=1, ready_deadline=0.5)
 

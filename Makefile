@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint vectors spin chaos siege bench bench-gpu bench-large clean
+.PHONY: help demo test lint vectors spin chaos siege fuzz bench bench-gpu bench-large clean
 
 help:  ## print the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile
@@ -33,6 +33,10 @@ vectors: .venv/.installed  ## write the test vectors from the model, draw the di
 spin: .venv/.installed  ## every state of the Promela models; needs spin and gcc
 	$(BIN)/python -m tests.spec.promela
 
+# atheris has an environment of its own: its wheel is for one Python alone.
+fuzz: .venv-fuzz/.installed  ## every decoder, FUZZ_SECONDS=60 each; ONLY=envelope for one
+	.venv-fuzz/bin/python -m tests.fuzz.run
+
 # The other libraries have an environment of their own, made when they are measured.
 OTHERS := $(if $(ONLY),$(filter others,$(ONLY)),others)
 bench: .venv/.installed $(if $(OTHERS),.venv-peers/.installed)  ## ratios, each in one interleaved run; ONLY=engine for a group
@@ -61,4 +65,10 @@ clean:  ## remove caches and build outputs; .venv stays
 .venv-peers/.installed: tests/benchmarks/peers.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install -q -r tests/benchmarks/peers.txt
+	touch $@
+
+.venv-fuzz/.installed: tests/fuzz/requirements.txt constraints.txt
+	test -x .venv-fuzz/bin/python || $(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install -q -r tests/fuzz/requirements.txt -c constraints.txt \
+		numpy cryptography msgpack websockets pydantic safetensors
 	touch $@

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from peers.training import State
 from secagg import errors
@@ -26,6 +27,7 @@ _NUMPY_TYPES: Final = frozenset(
     {"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
 )
 _METADATA: Final = "__metadata__"
+_NO_MODEL: Final = "the model is not a safetensors file"
 
 # What the format's own reader allows.
 _MAX_HEADER: Final = 100_000_000
@@ -53,14 +55,19 @@ def load(blob: bytes, framework: str) -> State:
             ' does not know: use framework = "torch"'
         )
     state: Mapping[str, Any]
-    if framework == TORCH:
-        from safetensors import torch as torch_files
+    try:
+        if framework == TORCH:
+            from safetensors import torch as torch_files
 
-        state = torch_files.load(blob)
-    else:
-        from safetensors import numpy as numpy_files
+            state = torch_files.load(blob)
+        else:
+            from safetensors import numpy as numpy_files
 
-        state = numpy_files.load(blob)
+            state = numpy_files.load(blob)
+    except SafetensorError as error:
+        raise errors.InputError(
+            f"the model is not a safetensors file: {error}"
+        ) from None
     return {name: state[name] for name in sorted(state)}
 
 
@@ -151,6 +158,8 @@ def header_of(blob: bytes) -> dict[str, dict[str, Any]]:
             for name, row in header.items()
             if name != _METADATA
         }
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise errors.InputError("the model is not a safetensors file") from None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise errors.InputError(_NO_MODEL) from None
+    if not all(isinstance(row["dtype"], str) for row in rows.values()):
+        raise errors.InputError(_NO_MODEL)
     return rows

@@ -230,7 +230,7 @@ def read(directory: Path) -> list[RoundReport]:
 def _parsed(path: Path, number: int, line: bytes) -> RoundReport:
     try:
         return RoundReport.from_json(line.decode("ascii"))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise errors.StateError(
             f"{path}, line {number}: this is no report of a round"
             f" ({type(error).__name__}); restore the file from a backup, or take the"

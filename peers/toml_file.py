@@ -44,7 +44,8 @@ def read_config(path: Path, model: type[M], *, example: str) -> M:
     text = _text(path, example)
     try:
         value = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # TOML's own error is a ValueError; so is a number of thousands of digits.
         raise ConfigError(
             f"{path}: not TOML: {error}; texts are written in quotes, tables as [table]"
         ) from None

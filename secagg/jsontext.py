@@ -6,6 +6,7 @@ type, nothing besides, bytes as lower-case hexadecimal digits. Knows no key and 
 
 from __future__ import annotations
 
+import collections
 import json
 import re
 from collections.abc import Mapping
@@ -89,14 +90,15 @@ def _parse(where: str, text: str) -> Any:
         return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise errors.ParameterError(f"{where} is not JSON: {error}") from None
-    except RecursionError:
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, or arrays in arrays.
         raise errors.ParameterError(f"{where} is not JSON of its kind") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse a field given twice: people read the first, parsers the last."""
-    names = [name for name, _ in pairs]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    counts = collections.Counter(name for name, _ in pairs)
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise errors.ParameterError(f"the field {twice[0]!r} is given twice")
     return dict(pairs)

@@ -1,0 +1,56 @@
+"""An attack, the mechanism that stops it, and the switch that turns that off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from secagg import errors
+from tests.helpers import silos
+from tests.invariants import check_all
+from tests.rules_off import switched_off
+
+Switch = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One of the attacks of the table in SECURITY.md.
+
+    Attributes:
+        number: its row.
+        wins: mounts it; whether the attacker got what it wanted.
+        off: switches the mechanism off.
+    """
+
+    number: int
+    wins: Callable[[], bool]
+    off: Switch
+
+    def __str__(self) -> str:
+        return f"{self.number}-{self.wins.__name__}"
+
+
+def without(*rules: str) -> Switch:
+    """Switch rules of the spec off."""
+    return lambda: switched_off(*rules)
+
+
+def harmed(world, honest=(1, 2, 3), c=1) -> bool:
+    """Whether an honest client did what must never happen (I1 to I8)."""
+    clients = [world.clients[u] for u in silos(*honest)]
+    try:
+        check_all(clients, world.consortium.roster, c)
+    except AssertionError:
+        return True
+    return False
+
+
+def accepted(call: Callable[..., object], *args: object, **kwargs: object) -> bool:
+    """Whether a check lets something pass that it must refuse."""
+    try:
+        call(*args, **kwargs)
+    except errors.SecaggError:
+        return False
+    return True

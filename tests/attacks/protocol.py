@@ -1,0 +1,293 @@
+"""Attacks 1 to 25 on the protocol itself, by the aggregator or by members."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from unittest import mock
+
+from secagg import events
+from secagg import messages as msg
+from secagg.crypto import transcript
+from secagg.crypto.prg import Tag
+from secagg.differences import SummedSet, check_apart
+from secagg.masking import own_masks
+from secagg.names import PeerId, SessionId
+from secagg.params import Parameters
+from secagg.policy import Policy
+from secagg.rounds import masked_input, share_ack
+from secagg.signing import verifies
+from secagg.vector import Chunks, is_next
+from tests.attacks import stories
+from tests.attacks.attack import Attack, accepted, harmed, without
+from tests.attacks.stories import ME, joined
+from tests.helpers import AGGREGATOR, Scene, scene, silo, silos
+from tests.machine.forge import resigned
+from tests.samples import blob
+
+SID = SessionId(blob(1))
+H1S = blob(1), blob(2)
+
+
+def both_kinds_by_two_lists() -> bool:
+    return harmed(stories.two_input_lists())
+
+
+def a_split_view_of_u3() -> bool:
+    return harmed(stories.too_few_votes())
+
+
+def votes_for_another_story() -> bool:
+    return harmed(stories.votes_on_another_h3())
+
+
+def a_second_answer_to_another_u3() -> bool:
+    return harmed(stories.two_input_lists())
+
+
+def a_pair_joined_again() -> bool:
+    return harmed(stories.same_attempt_again())
+
+
+def keys_in_the_middle() -> bool:
+    return harmed(stories.keys_in_the_middle())
+
+
+def a_member_that_no_roster_has() -> bool:
+    members = (*scene().manifest().members, stories.stranger())
+    return joined(members=members)
+
+
+def made_up_inputs() -> bool:
+    return harmed(stories.made_up_inputs())
+
+
+def a_share_of_one_world_in_the_other() -> bool:
+    """Half of the members were told another L1: do shares pass between the halves?"""
+    a, b = PeerId("a"), PeerId("b")
+    made = [transcript.share_context(SID, a, b, h1, blob(1), blob(2)) for h1 in H1S]
+    return made[0] == made[1]
+
+
+def _no_h1_in_the_binding():
+    real = transcript.share_context
+
+    def unbound(sid, u, v, h1, com_b, com_s):
+        return real(sid, u, v, bytes(32), com_b, com_s)
+
+    return mock.patch.object(transcript, "share_context", unbound)
+
+
+def shrunk_key_list() -> bool:
+    return harmed(stories.shrunk_key_list())
+
+
+def a_late_vector_under_opened_pair_masks() -> bool:
+    """Every pair mask of silo 2 is known: is its vector bare?"""
+    world = scene().started().until("consistency")
+    [asked] = [
+        effect
+        for effect in world.clients[ME].effects
+        if isinstance(effect, events.MaskVector)
+    ]
+    return all(seed.tag != Tag.SELF for seed in asked.seeds)
+
+
+def _pairs_alone():
+    real = own_masks
+
+    def bare(*args, **kwargs):
+        return tuple(m for m in real(*args, **kwargs) if m.seed.tag != Tag.SELF)
+
+    return mock.patch.object(masked_input, "own_masks", bare)
+
+
+def a_sum_of_two() -> bool:
+    return harmed(stories.small_u3())
+
+
+def one_update_in_two_attempts() -> bool:
+    return harmed(stories.same_round_after_the_root())
+
+
+def two_sums_that_one_member_sets_apart() -> bool:
+    """The difference of their weights is that member's."""
+    sets = [
+        SummedSet(frozenset(silos(*peers)), blob(n), constants=True)
+        for n, peers in ((1, range(1, 6)), (2, range(1, 5)))
+    ]
+    return accepted(check_apart, sets[0], sets[1:], 2)
+
+
+def another_model_for_one() -> bool:
+    return joined(model_hash=blob(9))
+
+
+def _run(world: Scene) -> events.Completed | events.Aborted:
+    world.run()
+    end = world.outcome(AGGREGATOR)
+    assert isinstance(end, events.Completed | events.Aborted)
+    return end
+
+
+def a_model_that_no_hospital_allowed() -> bool:
+    return accepted(Policy(models=frozenset({blob(1)})).check_model, blob(9))
+
+
+def a_wrong_sum_by_a_dealer() -> bool:
+    """Shares that match their commitments and rebuild another seed."""
+    world = scene().started().until("share_keys")
+    for carried in world.waiting("KeyList"):
+        if carried.receiver != silo(4):
+            world._queue.remove(carried)
+            world._deliver(carried)
+    dealer = world.clients[silo(4)]
+    session = dealer._session
+    dealer._session = replace(session, keys=replace(session.keys, b_u=5))  # type: ignore[type-var,union-attr]
+    world.pump()
+    return isinstance(world.outcome(AGGREGATOR), events.Completed)
+
+
+def _saying(world: Scene, peer, type_, made):
+    """Let `peer` sign another message of a type."""
+
+    def network(carried):
+        if carried.sender != peer or carried.envelope.type != type_:
+            return (carried,)
+        return (replace(carried, envelope=made(carried.envelope)),)
+
+    world.network = network
+    return world
+
+
+def an_honest_dealer_blamed_for_a_wrong_share() -> bool:
+    world = scene()
+    shares = (None, blob(1), None, None)
+
+    def made(envelope):
+        h3 = world.server._state.h3
+        return resigned(world, silo(1), msg.Unmasking(shares=shares), h3)
+
+    end = _run(_saying(world, silo(1), "Unmasking", made))
+    return isinstance(end, events.Aborted) and silo(2) in end.culprits
+
+
+def shares_withheld() -> bool:
+    """One of four falls silent when the shares are due: is the sum lost?"""
+    world = scene(silent={4: "unmasking"})
+    return isinstance(_run(world), events.Aborted)
+
+
+def _every_share_needed():
+    return mock.patch.object(Parameters, "t", property(lambda self: self.n))
+
+
+def an_honest_dealer_framed() -> bool:
+    """One false complaint, within c."""
+    world = scene()
+    accused = msg.ShareAck(bitmap=bytes([0b1110]))
+
+    def made(envelope):
+        return resigned(world, silo(4), accused, world.server._state.h1)
+
+    _run(_saying(world, silo(4), "ShareAck", made))
+    return silo(1) not in world.server.sets["u2"]
+
+
+def _any_complaint_excludes():
+    real = share_ack.tally
+
+    def strict(*args):
+        said = real(*args)
+        return replace(said, zeros=said.zeros * 100)
+
+    return mock.patch.object(share_ack, "tally", strict)
+
+
+def an_old_manifest_again() -> bool:
+    """The nonce in it was drawn for an earlier Ready."""
+    old = tuple(replace(m, ready_nonce=blob(7)) for m in scene().manifest().members)
+    return joined(members=old)
+
+
+def a_sealed_share_sent_back_to_its_dealer() -> bool:
+    """Does what u sealed for v open as if v had sealed it for u?"""
+    u, v = PeerId("u"), PeerId("v")
+    agreed, u_pk, v_pk = blob(3), blob(4), blob(5)
+    sent = transcript.channel_key(SID, agreed, u, v, u_pk, v_pk)
+    back = transcript.channel_key(SID, agreed, v, u, v_pk, u_pk)
+    return sent == back
+
+
+def _one_key_both_ways():
+    real = transcript.channel_key
+
+    def undirected(sid, agreed, u, v, u_pk, v_pk):
+        (u, u_pk), (v, v_pk) = sorted([(u, u_pk), (v, v_pk)])
+        return real(sid, agreed, u, v, u_pk, v_pk)
+
+    return mock.patch.object(transcript, "channel_key", undirected)
+
+
+def a_signature_of_one_type_used_for_another() -> bool:
+    world = scene().started().until("unmasking")
+    envelope = next(e for e in world.clients[ME].sent if e.type == "ShareAck")
+    other = replace(envelope, type="ShareKeys")
+    public = world.consortium.silos[ME].key.public
+    return verifies(other, public=public, h=world.server._state.h1)
+
+
+def _type_unsigned():
+    real = transcript.signing_input
+
+    def bare(type_, *args, **kwargs):
+        return real("", *args, **kwargs)
+
+    return mock.patch.object(transcript, "signing_input", bare)
+
+
+def speaking_in_anothers_name() -> bool:
+    def impostor(carried):
+        if carried.sender == silo(4) and carried.envelope.type == "ShareAck":
+            claimed = replace(carried.envelope, sender=silo(1))
+            return (replace(carried, envelope=claimed),)
+        return (carried,)
+
+    world = scene(network=impostor)
+    world.run()
+    return silo(4) not in world.drops()
+
+
+CHUNKS = Chunks(length=3 << 12, width=16, chunk_log2=12)
+
+
+def a_chunk_out_of_its_order() -> bool:
+    return accepted(is_next, 2, 1, CHUNKS)
+
+
+ATTACKS = [
+    Attack(1, both_kinds_by_two_lists, without("3.4-6", "3.4-7")),
+    Attack(2, a_split_view_of_u3, without("4.6-4")),
+    Attack(2, votes_for_another_story, without("4.6-3")),
+    Attack(3, a_second_answer_to_another_u3, without("3.4-6", "3.4-7")),
+    Attack(4, a_pair_joined_again, without("4.1-6")),
+    Attack(5, keys_in_the_middle, without("4.2-2")),
+    Attack(6, a_member_that_no_roster_has, without("4.1-1")),
+    Attack(6, made_up_inputs, without("4.5-3")),
+    Attack(7, a_share_of_one_world_in_the_other, _no_h1_in_the_binding),
+    Attack(8, shrunk_key_list, without("4.2-4")),
+    Attack(9, a_late_vector_under_opened_pair_masks, _pairs_alone),
+    Attack(10, a_sum_of_two, without("4.5-5", "4.5-7")),
+    Attack(11, one_update_in_two_attempts, without("4.1-8")),
+    Attack(11, two_sums_that_one_member_sets_apart, without("4.5-8")),
+    Attack(13, another_model_for_one, without("4.1-4")),
+    Attack(14, a_model_that_no_hospital_allowed, without("4.1-5")),
+    Attack(17, a_wrong_sum_by_a_dealer, without("4.7-4")),
+    Attack(18, an_honest_dealer_blamed_for_a_wrong_share, without("4.7-2")),
+    Attack(19, shares_withheld, _every_share_needed),
+    Attack(20, an_honest_dealer_framed, _any_complaint_excludes),
+    Attack(21, an_old_manifest_again, without("4.1-3")),
+    Attack(22, a_sealed_share_sent_back_to_its_dealer, _one_key_both_ways),
+    Attack(23, a_signature_of_one_type_used_for_another, _type_unsigned),
+    Attack(24, speaking_in_anothers_name, without("3.4-3", "3.4-4")),
+    Attack(25, a_chunk_out_of_its_order, without("7.1-2")),
+]

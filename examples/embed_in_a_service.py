@@ -24,16 +24,16 @@ def enrol() -> tuple[dict[PeerId, secagg.Identity], secagg.Roster]:
         name: secagg.Identity.generate(name, SystemEntropy())
         for name in [AGGREGATOR, *NAMES]
     }
-    members = tuple(
+    members = [
         RosterMember(
             id=name,
             role="aggregator" if name == AGGREGATOR else "hospital",
             key=identity.key.public,
             name=name,
         )
-        for name, identity in sorted(identities.items())
-    )
-    return identities, secagg.Roster(consortium="example", version=1, members=members)
+        for name, identity in identities.items()
+    ]
+    return identities, secagg.Roster.beginning("example").followed_by(members)
 
 
 async def hospital(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from peers.logs import Logger, short
 from peers.membership import Membership
 from peers.model_store import ModelStore
 from peers.records import RoundReport
+from peers.roster_file import RosterFile
 from peers.task_terms import (
     budget_of,
     expected_of,
@@ -118,11 +119,23 @@ class AggregatorProgram:
                 self._bound(aggregator.port)
             if aggregator.last_outcome is not None:
                 self._settle(aggregator, aggregator.last_outcome)
+            await stack.enter_async_context(self._following(aggregator))
             while self.store.mark.completed < terms.rounds:
                 self._check_budget(aggregator)
                 await self._round(aggregator)
             self._log.info("task_done", rounds=self.store.mark.completed)
             await asyncio.sleep(terms.linger)
+
+    @contextlib.asynccontextmanager
+    async def _following(self, aggregator: Aggregator) -> AsyncIterator[None]:
+        """Take up the roster file whenever it is replaced."""
+        file = RosterFile(self._config.roster, aggregator.take_roster, self._log)
+        watching = asyncio.create_task(file.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     def _opened_account(self) -> spending.Account | None:
         """Return what the ledger has, before the library takes hold of it."""
@@ -145,7 +158,7 @@ class AggregatorProgram:
             listen.host,
             listen.port,
             identity=self._member.identity,
-            roster=self._member.roster,
+            roster=self._member.book,
             task=self._task,
             state=config.state,
             journal=config.journal.database,

@@ -368,6 +368,11 @@ class Training(Section):
 class PolicyTerms(Section):
     """What a session must satisfy before this hospital joins it."""
 
+    roster_updates: Literal["automatic", "pinned"] = Field(
+        default="automatic",
+        description="whether further versions that the consortium signed are pinned by"
+        " themselves, or only by `secagg roster install`",
+    )
     min_members: int = Field(default=4, ge=3)
     corruption_bound: int = Field(default=1, ge=0)
     min_inputs: int = Field(default=3, ge=3)
@@ -428,6 +433,24 @@ class HospitalConfig(Member):
     )
     training: Training = Field(description="the table [training]: trainer, options")
     policy: PolicyTerms = PolicyTerms()
+
+
+class RosterPlace(Section):
+    """What `secagg roster install` needs of either program's file."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    roster: SomePath
+    consortium_key: PublicKey
+
+
+def load_roster_place(path: Path) -> RosterPlace:
+    """Read where a program has its roster, and whose signature it asks for.
+
+    Raises:
+        ConfigError: with the file, the line, the key and the remedy.
+    """
+    return read_config(path, RosterPlace, example="give the program's own file")
 
 
 def load_aggregator(path: Path) -> AggregatorConfig:

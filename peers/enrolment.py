@@ -1,27 +1,31 @@
-"""Enrolment: public cards, and the roster that the consortium signs.
+"""Enrolment: requests to enter the roster, and the versions the consortium signs.
 
-A member makes its identity on its own machine and hands out the card, which is public.
-The consortium accepts the card after two people compared the fingerprint by telephone,
-and signs the next version of the roster. Nothing is trusted because it came first.
+A member makes its identity on its own machine and hands out a card: a request, public,
+signed by its own key, and by the key that it replaces if it has one (rule 2.1-7). The
+consortium accepts it after two people compared the fingerprint by telephone, and signs
+the next version of the roster. Nothing is trusted because it came first.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from secagg import errors, jsontext
+from secagg.crypto import canonical, kdf, sign
 from secagg.crypto.fingerprint import fingerprint
+from secagg.drivers.roster_book import write_durably
 from secagg.identity import Identity, public_half
 from secagg.names import PeerId
 from secagg.roster import Roster, RosterMember, SignedRoster
+from secagg.roster_chain import RosterChain, versions_of
 
-CARD_FORMAT: Final = "secagg-card/1"
+CARD_FORMAT: Final = "secagg-card/2"
 """What a card calls itself."""
 
-_CARD_FIELDS: Final = ("id", "name", "key")
+_CARD_FIELDS: Final = ("id", "name", "key", "proof", "old_key", "old_proof")
+_LABEL: Final = b"secagg/1/roster-request"
 
 
 class EnrolmentError(Exception):
@@ -30,17 +34,23 @@ class EnrolmentError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """The public half of an identity.
+    """A request to enter the roster: the public half of an identity, with its proof.
 
     Attributes:
         id: what the protocol calls the member.
         name: what people call it.
         key: its Ed25519 public key, 32 bytes.
+        proof: the signature of `key` over the request, 64 bytes.
+        old_key: the key that it replaces, or None.
+        old_proof: the signature of that key over the same request, or None.
     """
 
     id: str
     name: str
     key: bytes
+    proof: bytes
+    old_key: bytes | None = None
+    old_proof: bytes | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -48,14 +58,50 @@ class Card:
         return fingerprint(self.key)
 
     @classmethod
-    def of(cls, identity: Identity, name: str = "") -> Card:
-        """Return the card of an identity."""
-        return cls(id=identity.id, name=name, key=identity.key.public)
+    def of(
+        cls, identity: Identity, name: str = "", *, old: Identity | None = None
+    ) -> Card:
+        """Return the card of an identity, which replaces `old` if that is given."""
+        old_key = None if old is None else old.key.public
+        said = _request(identity.id, name, identity.key.public, old_key)
+        return cls(
+            id=identity.id,
+            name=name,
+            key=identity.key.public,
+            proof=identity.key.sign(said),
+            old_key=old_key,
+            old_proof=None if old is None else old.key.sign(said),
+        )
+
+    def require_proved(self) -> None:
+        """Check that whoever made the card has its keys (rule 2.1-7).
+
+        Raises:
+            EnrolmentError: it does not; or the card was edited.
+        """
+        said = _request(self.id, self.name, self.key, self.old_key)
+        proofs = [(self.key, self.proof)]
+        if self.old_key is not None:
+            proofs.append((self.old_key, self.old_proof or b""))
+        if not all(sign.verify(key, proof, said) for key, proof in proofs):
+            raise EnrolmentError(
+                f"the card of {self.id} is not signed by its own key, or was edited"
+                " since (rule 2.1-7): ask the member for its card again"
+            )
 
     def to_json(self) -> str:
         """Return the text of a card file."""
-        fields = {"id": self.id, "name": self.name, "key": self.key.hex()}
-        return jsontext.write(CARD_FORMAT, fields)
+        return jsontext.write(
+            CARD_FORMAT,
+            {
+                "id": self.id,
+                "name": self.name,
+                "key": self.key.hex(),
+                "proof": self.proof.hex(),
+                "old_key": None if self.old_key is None else self.old_key.hex(),
+                "old_proof": None if self.old_proof is None else self.old_proof.hex(),
+            },
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Card:
@@ -65,70 +111,110 @@ class Card:
             ParameterError: not a card; the message names the field.
         """
         fields = jsontext.read("the card", text, CARD_FORMAT, _CARD_FIELDS)
+        renews = fields["old_key"] is not None
         return cls(
             id=jsontext.typed("the card's id", fields["id"], str),
             name=jsontext.typed("the card's name", fields["name"], str),
             key=jsontext.blob("the card's key", fields["key"], 32),
+            proof=jsontext.blob("the card's proof", fields["proof"], 64),
+            old_key=_blob(fields, "old_key", 32) if renews else None,
+            old_proof=_blob(fields, "old_proof", 64) if renews else None,
         )
 
 
-def read_card(path: Path) -> Card:
-    """Read a card, also that of an identity file.
+def _blob(fields: dict[str, Any], name: str, size: int) -> bytes:
+    return jsontext.blob(f"the card's {name}", fields[name], size)
+
+
+def _request(peer: str, name: str, key: bytes, old: bytes | None) -> bytes:
+    """Return what a request's signatures are over (spec 2.1)."""
+    return kdf.lp(_LABEL, canonical.pack((peer, name, key, old)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is public of an identity, whoever vouches for it."""
+
+    id: str
+    name: str
+    key: bytes
+
+
+def read_public(path: Path) -> Shown:
+    """Read what is public in a card or an identity file; no passphrase is needed.
 
     Raises:
         EnrolmentError: there is no such file, or it is neither.
         StateError: an identity file that others may read.
     """
-    text = _text(path, "ask the member for what `secagg identity show` writes")
+    text = _text(path, "make one with `secagg identity new`")
     if '"secagg-identity' in text[:200]:
         peer, key = public_half(path)
-        return Card(id=peer, name="", key=key)
+        return Shown(id=peer, name="", key=key)
+    card = read_card(path)
+    return Shown(id=card.id, name=card.name, key=card.key)
+
+
+def read_card(path: Path) -> Card:
+    """Read a card.
+
+    Raises:
+        EnrolmentError: there is no such file, or it is no card.
+    """
+    text = _text(path, "ask the member for what `secagg identity show` writes")
+    if '"secagg-identity' in text[:200]:
+        raise EnrolmentError(
+            f"{path} is a secret file, which stays where it is: hand in the card that"
+            f" `secagg identity show {path} --card FILE` writes"
+        )
     try:
         return Card.from_json(text)
     except errors.ParameterError as error:
         raise EnrolmentError(f"{path}: {error}") from None
 
 
-def read_signed(path: Path) -> SignedRoster:
-    """Read a roster file; its signature is not checked here.
+def read_versions(path: Path) -> tuple[SignedRoster, ...]:
+    """Read a roster file; its signatures are not checked here.
 
     Raises:
         EnrolmentError: there is no such file, or it holds no roster.
     """
     text = _text(path, "get the signed roster from the consortium")
     try:
-        return SignedRoster.from_json(text)
+        versions = versions_of(text)
     except (errors.ParameterError, errors.RemoteProtocolError) as error:
         raise EnrolmentError(f"{path}: {error}") from None
+    if not versions:
+        raise EnrolmentError(f"{path} holds no version of a roster")
+    return versions
 
 
-def verified(path: Path, consortium_key: bytes) -> Roster:
-    """Return the roster in `path`, which the consortium signed.
+def verified(path: Path, consortium_key: bytes) -> RosterChain:
+    """Return the versions in `path`, which the consortium signed.
 
     Raises:
         EnrolmentError: there is none, or it did not.
     """
     try:
-        return read_signed(path).verify(consortium_key)
+        return RosterChain.opened(read_versions(path), consortium_key)
     except errors.RemoteProtocolError as error:
         raise EnrolmentError(f"{path}: {error}") from None
 
 
-def accept(
-    card: Card, *, role: str, roster: Roster, key_may_change: bool = False
-) -> Roster:
+def accept(card: Card, *, role: str, roster: Roster) -> Roster:
     """Return the next version of `roster`, with the member of `card` in it.
 
     Args:
         card: whose fingerprint was compared.
         role: ``hospital`` or ``aggregator``.
         roster: the version before.
-        key_may_change: whether a member may get another key.
 
     Raises:
-        EnrolmentError: it is a member already, with this or with another key.
+        EnrolmentError: the card proves nothing; it is a member already, with this or
+            with another key.
         RemoteProtocolError, ParameterError: as `Roster`.
     """
+    card.require_proved()
     member = RosterMember(id=PeerId(card.id), role=role, key=card.key, name=card.name)
     if card.id in roster:
         before = roster.member(card.id)
@@ -136,36 +222,94 @@ def accept(
             raise EnrolmentError(
                 f"{card.id} is in version {roster.version} already, with this key"
             )
-        if before.key != card.key and not key_may_change:
+        if before.key != card.key:
             raise EnrolmentError(
                 f"{card.id} is a member with the key {fingerprint(before.key)}; its"
-                f" card has {card.fingerprint}: if the member changed its key, accept"
-                " the card with --replace"
+                f" card has {card.fingerprint}: if the member changed its key, use"
+                " `secagg roster rotate`"
             )
-    others = [one for one in roster.members if one.id != card.id]
-    members = sorted([*others, member], key=lambda one: one.id)
-    return replace(roster, version=roster.version + 1, members=tuple(members))
+    return _with(member, roster)
 
 
-def founded(consortium: str) -> Roster:
-    """Return the empty roster that a consortium begins with."""
-    return Roster(consortium=consortium, version=0, members=())
+def rotate(card: Card, *, roster: Roster, old_key_lost: bool = False) -> Roster:
+    """Return the next version of `roster`, in which a member has the card's key.
+
+    Args:
+        card: whose fingerprint was compared.
+        roster: the version before.
+        old_key_lost: whether the old key need not have signed the request.
+
+    Raises:
+        EnrolmentError: the card proves nothing, is of no member or has its present
+            key; or the old key did not sign it (rule 2.1-7).
+        RemoteProtocolError, ParameterError: as `Roster`.
+    """
+    card.require_proved()
+    before = _member(card.id, roster)
+    if before.key == card.key:
+        raise EnrolmentError(
+            f"{card.id} has this key already, in version {roster.version}"
+        )
+    if card.old_key != before.key and not old_key_lost:
+        raise EnrolmentError(
+            f"the key that {card.id} has now, {fingerprint(before.key)}, did not sign"
+            " this card (rule 2.1-7): have it made with `secagg identity rotate`; only"
+            " if that key is lost, and you are sure whose card it is, use"
+            " --old-key-lost"
+        )
+    name = card.name or before.name
+    return _with(
+        RosterMember(id=before.id, role=before.role, key=card.key, name=name), roster
+    )
 
 
-def write_roster(path: Path, roster: Roster, consortium: Identity) -> None:
-    """Sign `roster` and put it in the place of `path`, whole or not at all.
+def revoke(peer: str, *, roster: Roster) -> Roster:
+    """Return the next version of `roster`, without this member.
+
+    Raises:
+        EnrolmentError: it is no member.
+    """
+    gone = _member(peer, roster)
+    return roster.followed_by(one for one in roster.members if one.id != gone.id)
+
+
+def _member(peer: str, roster: Roster) -> RosterMember:
+    if peer not in roster:
+        known = ", ".join(one.id for one in roster.members) or "nobody"
+        raise EnrolmentError(
+            f"{peer!r} is not in version {roster.version} of the roster, which has"
+            f" {known}"
+        )
+    return roster.member(peer)
+
+
+def _with(member: RosterMember, roster: Roster) -> Roster:
+    others = [one for one in roster.members if one.id != member.id]
+    return roster.followed_by([*others, member])
+
+
+def sign_next(
+    chain: RosterChain | None, after: Roster, consortium: Identity
+) -> RosterChain:
+    """Sign `after` and return the chain with it.
+
+    Raises:
+        RemoteProtocolError: not the chain's consortium (rule 2.1-2).
+    """
+    signed = SignedRoster.sign(after, consortium.key)
+    if chain is None:
+        return RosterChain.opened([signed], consortium.key.public)
+    return chain.extended([signed])
+
+
+def write_roster(path: Path, chain: RosterChain) -> None:
+    """Put the roster in the place of `path`, whole or not at all.
 
     Raises:
         StateError: it cannot be written.
     """
-    signed = SignedRoster.sign(roster, consortium.key)
-    beside = path.with_name(path.name + ".part")
     try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(signed.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_durably(path, chain.to_json())
     except OSError as error:
         raise errors.StateError(
             f"cannot write the roster to {path}: {error.strerror}"

@@ -126,7 +126,7 @@ class Hospital:
         return connect(
             self._config.aggregator,
             identity=self._member.identity,
-            roster=self._member.roster,
+            roster=self._member.book,
             policy=policy_of(self._config.policy, self._config.tasks),
             state=self._config.state,
             ssl=context,

@@ -12,34 +12,58 @@ from cryptography import x509
 from peers import enrolment, passphrase
 from peers.config import Member, Tls
 from peers.toml_file import ConfigError
+from secagg import errors
+from secagg.drivers.roster_book import RosterBook
 from secagg.identity import Identity
 from secagg.roster import Roster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """Who this program is, and among whom."""
+    """Who this program is, and among whom.
+
+    Attributes:
+        identity: its own.
+        book: the versions of the roster, those of the state directory too.
+    """
 
     identity: Identity
-    roster: Roster
+    book: RosterBook
+
+    @property
+    def roster(self) -> Roster:
+        """The newest version."""
+        return self.book.newest
 
     @classmethod
-    def of(cls, config: Member) -> Membership:
+    def of(
+        cls, config: Member, *, follows: bool = True, looks: bool = False
+    ) -> Membership:
         """Load what the configuration names.
 
+        Args:
+            config: of the program.
+            follows: whether versions that the aggregator has are pinned by themselves.
+            looks: whether to leave the state directory as it is, and pin for this
+                process alone.
+
         Raises:
-            StateError: the identity file cannot be used.
-            EnrolmentError: the roster cannot, or is not signed by the consortium.
+            StateError: the identity file or the state directory cannot be used.
+            EnrolmentError: the roster cannot, is not signed by the consortium, or is
+                another than the one that was pinned (rule 2.1-5).
         """
         ask = passphrase.asking(
             config.identity,
             file=config.passphrase_file,
             variable=config.passphrase_env,
         )
-        return cls(
-            identity=Identity.load(config.identity, ask),
-            roster=enrolment.verified(config.roster, config.consortium_key),
-        )
+        identity = Identity.load(config.identity, ask)
+        given = enrolment.verified(config.roster, config.consortium_key)
+        try:
+            book = RosterBook.open(config.state, given, grows=follows, looks=looks)
+        except errors.RemoteProtocolError as error:
+            raise enrolment.EnrolmentError(f"{config.roster}: {error}") from None
+        return cls(identity=identity, book=book)
 
 
 def site_context(tls: Tls | None, *, server: bool) -> ssl.SSLContext | None:

@@ -89,9 +89,7 @@ def _journal(where: Place, member: Membership) -> Iterator[Journal | None]:
     if isinstance(where, Path) and not (where / FILE_NAME).exists():
         yield None
         return
-    with contextlib.closing(
-        Journal(where, members=len(member.roster.members))
-    ) as journal:
+    with contextlib.closing(Journal(where, members=member.book.largest)) as journal:
         yield journal
 
 
@@ -99,9 +97,8 @@ def _replayed(session: SessionRow, member: Membership) -> errors.SessionAborted:
     """Return how a session ended, from what its machine accepted."""
     manifest = session.manifest
     try:
-        server = Server(
-            identity=member.identity, roster=member.roster, manifest=manifest
-        )
+        roster = member.book.named(manifest.roster_hash) or member.roster
+        server = Server(identity=member.identity, roster=roster, manifest=manifest)
         effects = server.start()
         for event in session.events:
             effects += server.handle(event)

@@ -23,11 +23,13 @@ from secagg import errors
 from secagg.drivers.aggregator.aggregator import Aggregator
 from secagg.drivers.api import connect, serve
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import MemoryStore
 from secagg.errors import (
     ConnectionRefused,
     InputError,
+    NotEnrolled,
     ReleaseRefused,
     RoundMissed,
     SecaggError,
@@ -39,6 +41,7 @@ from secagg.names import VERSION
 from secagg.policy import Policy
 from secagg.privacy.ledger import Budget
 from secagg.roster import Roster, SignedRoster
+from secagg.roster_chain import RosterChain
 from secagg.simulation import simulate
 from secagg.task import Task
 from secagg.tensors import Layout
@@ -55,9 +58,12 @@ __all__ = [
     "Layout",
     "MemoryStore",
     "NoiseTerms",
+    "NotEnrolled",
     "Policy",
     "ReleaseRefused",
     "Roster",
+    "RosterBook",
+    "RosterChain",
     "RoundMissed",
     "RoundOpen",
     "RoundOutcome",

@@ -66,7 +66,7 @@ class Client:
 
         Args:
             identity: who this client is; signs everything it sends.
-            roster: the pinned roster.
+            roster: the newest one that is pinned, until the event of a newer one.
             policy: this hospital's floors.
             entropy: where nonces, keys, seeds and coefficients come from.
             aggregator: whom it talks to.
@@ -128,6 +128,9 @@ class Client:
                 return self._vector_masked(event)
             case events.Stopped():
                 return self._stopped(event)
+            case events.RosterPinned():
+                self._roster = event.roster
+                return []
             case _:
                 assert_never(event)
 
@@ -215,7 +218,7 @@ class Client:
         check_route(envelope, peer=peer, me=self._identity.id)
         return open_envelope(
             envelope,
-            public=self._roster.member(peer).key,
+            public=self._moves.roster.member(peer).key,
             h=transcript_of(session, msg.HEADERS[kind].transcript),
             members=session.params.n,
         )
@@ -258,6 +261,8 @@ class Client:
                 charges=memory.charges,
             ),
         )
+        # A session keeps the roster that it began with.
+        self._moves = replace(self._moves, roster=self._roster)
         seen = envelope_hash(envelope)
         return self._moves.advertise(message, sid, params, seen=seen, sums=memory.sums)
 

@@ -64,7 +64,7 @@ class Moves:
 
     Attributes:
         identity: signs what it sends.
-        roster: the pinned roster.
+        roster: the one that the session began with.
         entropy: where keys, seeds, coefficients and nonces come from.
         aggregator: whom it answers.
         policy: its own floors.

@@ -17,6 +17,7 @@ from secagg import errors
 from secagg import messages as msg
 from secagg.crypto import canonical
 from secagg.names import PEER_ID, PeerId
+from secagg.roster import MAX_BODY
 from secagg.shapes import (
     Blob,
     Decimal,
@@ -234,10 +235,13 @@ BODIES: dict[type[msg.Message], Shape] = {
         msg.Abort, rule=Word(RULE_TEXT, 16), detail=_DETAIL, missing=Rows(PEER)
     ),
     msg.Refusal: record(msg.Refusal, rule=Word(RULE_TEXT, 16), detail=_DETAIL),
-    msg.Challenge: record(msg.Challenge, nonce=HASH, roster_hash=HASH, time_ms=WIDE),
+    msg.Challenge: record(
+        msg.Challenge, nonce=HASH, roster_version=WIDE, roster_hash=HASH, time_ms=WIDE
+    ),
     msg.Hello: record(
         msg.Hello,
         nonce=HASH,
+        roster_version=WIDE,
         roster_hash=HASH,
         version=Word(PRINTABLE, 32),
         time_ms=WIDE,
@@ -245,6 +249,13 @@ BODIES: dict[type[msg.Message], Shape] = {
         transcript=Maybe(HASH),
     ),
     msg.Welcome: record(msg.Welcome, nonce=HASH, next_chunk=Maybe(WIDE)),
+    msg.Rosters: record(
+        msg.Rosters,
+        versions=Rows(
+            record(msg.RosterVersion, body=Blob(limit=MAX_BODY), signature=SIGNATURE),
+            1024,
+        ),
+    ),
     msg.RoundOpen: record(
         msg.RoundOpen,
         task_id=PEER,

@@ -107,5 +107,4 @@ def _roster(identities: list[Identity], aggregator: PeerId) -> Roster:
         )
         for identity in identities
     ]
-    members.sort(key=lambda member: member.id)
-    return Roster(consortium="simulation", version=1, members=tuple(members))
+    return Roster.beginning("simulation").followed_by(members)

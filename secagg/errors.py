@@ -15,6 +15,7 @@ The tree::
     |-- StateError            the state directory is unusable: locked or torn
     |   `-- StateRolledBack   it is an older copy of what this hospital has done
     `-- ConnectionRefused     TLS, roster or identity did not match: .remedy
+        `-- NotEnrolled       the newest roster does not have this identity, or no more
 
 No error carries a secret: numbers, party names, rules and remedies only.
 """
@@ -110,6 +111,10 @@ class StateRolledBack(StateError):
 
 class ConnectionRefused(SecaggError):
     """A connection could not be trusted; the message says what to do about it."""
+
+
+class NotEnrolled(ConnectionRefused):
+    """The newest roster does not have this identity: never had, or revoked it."""
 
 
 def require(

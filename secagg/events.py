@@ -15,6 +15,7 @@ from secagg.differences import SummedSet
 from secagg.engine import MaskSeed
 from secagg.messages import Envelope, Manifest, NoiseTerms, Ready, Result
 from secagg.names import PeerId, Round, SessionId
+from secagg.roster import Roster
 
 # --- events ---------------------------------------------------------------
 
@@ -74,10 +75,17 @@ class Stopped:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterPinned:
+    """Client: a newer version of the roster is pinned; the next session goes by it."""
+
+    roster: Roster
+
+
 STOP_CODES = ("0-1", "0-2")
 """Stopped by the operator; an internal error (spec 11)."""
 
-ClientEvent = InputReady | Received | VectorMasked | Stopped
+ClientEvent = InputReady | Received | VectorMasked | Stopped | RosterPinned
 ServerEvent = Received | VectorStored | SumOpened | DeadlinePassed | Stopped
 
 # --- effects --------------------------------------------------------------

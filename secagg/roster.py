@@ -1,15 +1,15 @@
 """The roster: who belongs to the consortium, under which key. Spec section 2.1.
 
 A roster that breaks a rule cannot be built, so whoever holds a `Roster` need not check
-it again; a `SignedRoster` gives its roster out only against the consortium's key. The
-file is JSON for people to read; what is signed and hashed is the canonical body.
+it again; a `SignedRoster` gives its roster out only against the consortium's key. Each
+version names the one before it; `secagg.roster_chain` keeps them all.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,13 +21,15 @@ from secagg.names import PEER_ID, PeerId
 AGGREGATOR: Final = "aggregator"
 HOSPITAL: Final = "hospital"
 
-FORMAT: Final = "secagg-roster/1"
-"""What a roster file calls itself."""
+MAX_BODY: Final = 1 << 20
+"""Bytes of a roster's body, at most (spec 2.1): over 4,000 members."""
+
+MAX_VERSION: Final = 1 << 62
 
 _LABEL: Final = "secagg/1/roster"
 _NAME: Final = re.compile(r"[ -~]{0,128}")
 _CONSORTIUM: Final = re.compile(r"[ -~]{1,128}")
-_FILE_FIELDS: Final = ("consortium", "version", "members", "signature")
+_FILE_FIELDS: Final = ("consortium", "version", "previous", "members", "signature")
 _MEMBER_FIELDS: Final = ("id", "role", "name", "key")
 
 
@@ -54,8 +56,9 @@ class Roster:
 
     Attributes:
         consortium: the consortium's name, printable ASCII, 1 to 128 characters.
-        version: counts the changes, 0 to 2^63 - 1.
+        version: counts the changes, 0 to 2^62; 0 is the beginning, with nobody in it.
         members: sorted by id.
+        previous: the hash of the version before, 32 bytes.
 
     Raises:
         ParameterError: the consortium, the version or a name is out of its range.
@@ -67,6 +70,7 @@ class Roster:
     consortium: str
     version: int
     members: tuple[RosterMember, ...]
+    previous: bytes = bytes(32)
 
     def __post_init__(self) -> None:
         """Check everything once."""
@@ -78,6 +82,59 @@ class Roster:
         _check_distinct("id", self.members, ids)
         _check_distinct("key", self.members, [m.key.hex() for m in self.members])
 
+    @classmethod
+    def beginning(cls, consortium: str) -> Roster:
+        """Return version 0, which nobody signs: the first version follows it."""
+        return cls(consortium=consortium, version=0, members=())
+
+    @classmethod
+    def from_body(cls, body: bytes) -> Roster:
+        """Return the roster of a canonical body.
+
+        Raises:
+            CodecError: rules 3.3-1 to 3.3-6; and what building a roster raises.
+        """
+        try:
+            consortium, version, previous, rows = _unpacked(body)
+            members = tuple(
+                RosterMember(id=PeerId(id_), role=role, key=key, name=name)
+                for id_, role, key, name in rows
+            )
+            return cls(
+                consortium=consortium,
+                version=version,
+                previous=previous,
+                members=members,
+            )
+        except errors.ParameterError as error:
+            raise errors.CodecError("3.3-6", str(error)) from None
+
+    def followed_by(self, members: Iterable[RosterMember]) -> Roster:
+        """Return the next version, with these members in any order."""
+        return Roster(
+            consortium=self.consortium,
+            version=self.version + 1,
+            previous=self.hash,
+            members=tuple(sorted(members, key=lambda member: member.id)),
+        )
+
+    def require_successor(self, after: Roster) -> None:
+        """Check that `after` is the version behind this one.
+
+        Raises:
+            RemoteProtocolError: it is not (rule 2.1-4).
+        """
+        told = f"version {after.version} of the roster of {after.consortium}"
+        errors.require(
+            "2.1-4",
+            after.consortium == self.consortium
+            and after.version == self.version + 1
+            and after.previous == self.hash,
+            f"{told} does not follow version {self.version} of the roster of"
+            f" {self.consortium} ({self.hash.hex()[:12]}): a version is missing, or"
+            " the roster was forked; ask the consortium for its roster file",
+        )
+
     def __contains__(self, peer: object) -> bool:
         """Return whether `peer` is the id of a member."""
         return peer in self._by_id
@@ -85,7 +142,7 @@ class Roster:
     def body(self) -> bytes:
         """Return what is signed: the canonical encoding."""
         rows = [(m.id, m.role, m.key, m.name) for m in self.members]
-        return canonical.pack((self.consortium, self.version, rows))
+        return canonical.pack((self.consortium, self.version, self.previous, rows))
 
     @functools.cached_property
     def hash(self) -> bytes:
@@ -141,6 +198,15 @@ class SignedRoster:
     signature: bytes
 
     @classmethod
+    def from_wire(cls, body: bytes, signature: bytes) -> SignedRoster:
+        """Return what came as a body and its signature; nothing is verified yet.
+
+        Raises:
+            CodecError, RemoteProtocolError: as `Roster.from_body`.
+        """
+        return cls(Roster.from_body(body), signature)
+
+    @classmethod
     def sign(cls, roster: Roster, key: sign.SigningKey) -> SignedRoster:
         """Sign `roster` with the consortium's key."""
         return cls(roster, key.sign(_signing_input(roster)))
@@ -164,36 +230,37 @@ class SignedRoster:
         )
         return self.claimed
 
-    def to_json(self) -> str:
-        """Return the text of a roster file."""
+    def fields(self) -> dict[str, Any]:
+        """Return what a file says of this version, for JSON."""
         roster = self.claimed
         members = [
             {"id": m.id, "role": m.role, "name": m.name, "key": m.key.hex()}
             for m in roster.members
         ]
-        fields = {
+        return {
             "consortium": roster.consortium,
             "version": roster.version,
+            "previous": roster.previous.hex(),
             "members": members,
             "signature": self.signature.hex(),
         }
-        return jsontext.write(FORMAT, fields)
 
     @classmethod
-    def from_json(cls, text: str) -> SignedRoster:
-        """Read the text of a roster file.
+    def of_fields(cls, value: Any) -> SignedRoster:
+        """Read what `fields` gives.
 
         Raises:
-            ParameterError: not a roster file; the message names the line or the field.
+            ParameterError: not that; the message names the field.
             RemoteProtocolError: a roster that breaks a rule of 2.1 or 3.1.
         """
-        fields = jsontext.read("the roster", text, FORMAT, _FILE_FIELDS)
+        fields = jsontext.fields("the roster", value, _FILE_FIELDS)
         rows = jsontext.typed("the roster's members", fields["members"], list)
         roster = Roster(
             consortium=jsontext.typed(
                 "the roster's consortium", fields["consortium"], str
             ),
             version=jsontext.typed("the roster's version", fields["version"], int),
+            previous=jsontext.blob("the roster's previous", fields["previous"], 32),
             members=tuple(_member(place, row) for place, row in enumerate(rows)),
         )
         signature = jsontext.blob("the roster's signature", fields["signature"], 64)
@@ -204,15 +271,33 @@ def _signing_input(roster: Roster) -> bytes:
     return kdf.lp(_LABEL.encode("ascii"), roster.body())
 
 
+def _unpacked(body: bytes) -> tuple[str, int, bytes, tuple[Any, ...]]:
+    """Return the four fields of a body, and check their types."""
+    value: Any = canonical.unpack(body, MAX_BODY)
+    fields = value if isinstance(value, tuple) else ()
+    typed = [type(field) for field in fields] == [str, int, bytes, tuple]
+    rows = fields[3] if typed else ()
+    shaped = typed and all(_is_row(row) for row in rows)
+    errors.require("3.3-6", shaped, "not a roster's body", error=errors.CodecError)
+    return fields[0], fields[1], fields[2], rows
+
+
+def _is_row(row: Any) -> bool:
+    kinds = [str, str, bytes, str]
+    return isinstance(row, tuple) and [type(field) for field in row] == kinds
+
+
 def _check_texts(roster: Roster) -> None:
     if not _CONSORTIUM.fullmatch(roster.consortium):
         raise errors.ParameterError(
             "the consortium's name must be 1 to 128 printable ASCII characters"
         )
-    if not 0 <= roster.version < 1 << 63:
+    if not 0 <= roster.version <= MAX_VERSION:
         raise errors.ParameterError(
-            f"the roster's version is {roster.version}, outside 0..2^63 - 1"
+            f"the roster's version is {roster.version}, outside 0..2^62"
         )
+    if len(roster.previous) != 32:
+        raise errors.ParameterError("the hash of the version before has 32 bytes")
 
 
 def _check_member(member: RosterMember) -> None:

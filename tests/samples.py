@@ -204,21 +204,28 @@ SAMPLES: dict[type[msg.Message], tuple[msg.Message, list[Any]]] = {
     ),
     msg.Refusal: (msg.Refusal(rule="4.2-3", detail=""), ["4.2-3", ""]),
     msg.Challenge: (
-        msg.Challenge(nonce=blob(1), roster_hash=blob(2), time_ms=1 << 41),
-        [blob(1), blob(2), 1 << 41],
+        msg.Challenge(
+            nonce=blob(1), roster_version=4, roster_hash=blob(2), time_ms=1 << 41
+        ),
+        [blob(1), 4, blob(2), 1 << 41],
     ),
     msg.Hello: (
         msg.Hello(
             nonce=blob(1),
+            roster_version=4,
             roster_hash=blob(2),
             version="secagg 0.1",
             time_ms=5,
             session=SessionId(blob(3)),
             transcript=None,
         ),
-        [blob(1), blob(2), "secagg 0.1", 5, blob(3), None],
+        [blob(1), 4, blob(2), "secagg 0.1", 5, blob(3), None],
     ),
     msg.Welcome: (msg.Welcome(nonce=blob(1), next_chunk=3), [blob(1), 3]),
+    msg.Rosters: (
+        msg.Rosters(versions=(msg.RosterVersion(body=b"body", signature=blob(1, 64)),)),
+        [[[b"body", blob(1, 64)]]],
+    ),
     msg.RoundOpen: (
         msg.RoundOpen(
             task_id="t",

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from peers import passphrase, terminal
-from peers.enrolment import Card, EnrolmentError, read_card
+from peers.enrolment import Card, EnrolmentError, Shown, read_public
 from secagg import errors
+from secagg.crypto.fingerprint import fingerprint
 from secagg.crypto.passphrase import Passphrase
 from secagg.entropy import SystemEntropy
 from secagg.identity import Identity
@@ -43,10 +44,7 @@ def new(
     path = out or Path(f"{peer}.identity.json")
     card_path = path.parent / f"{peer}.card.json"
     identity = Identity.generate(PeerId(peer), SystemEntropy())
-    text = None
-    if encrypt or passphrase_file is not None:
-        text = identity.encrypted(_new_passphrase(passphrase_file), SystemEntropy())
-    identity.save(path, text)
+    _save(identity, path, encrypt, passphrase_file)
     card = Card.of(identity, name)
     _write_card(card_path, card)
     if as_json:
@@ -60,6 +58,45 @@ def new(
 
 @app.command()
 @terminal.told
+def rotate(
+    path: Annotated[Path, typer.Argument(help="The identity file of now.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The new secret file; ID.next.identity.json if left out."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="The name on the card.")] = "",
+    encrypt: Annotated[
+        bool, typer.Option("--encrypt", help="Ask for a passphrase for the file.")
+    ] = False,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="A file with the passphrase, for --encrypt.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the next key of this institution; the present one signs its card."""
+    old = Identity.load(path, passphrase.asking(path))
+    new_path = out or path.parent / f"{old.id}.next.identity.json"
+    card_path = new_path.parent / f"{old.id}.next.card.json"
+    identity = Identity.generate(old.id, SystemEntropy())
+    _save(identity, new_path, encrypt, passphrase_file)
+    card = Card.of(identity, name, old=old)
+    _write_card(card_path, card)
+    if as_json:
+        said = {"file": str(new_path), "card": str(card_path)}
+        terminal.say_json({**_fields(card), **said})
+        return
+    console = terminal.out()
+    console.print(f"[bold]{card_path}[/] is the card: send it to the consortium, and")
+    console.print(f"read this to them by telephone: [bold]{card.fingerprint}[/]")
+    console.print(
+        f"[bold]{new_path}[/] is the new secret. Go on with the old one until"
+    )
+    console.print("the aggregator has the new roster; then name the new one in")
+    console.print("`identity` and restart, with the same `state`.")
+
+
+@app.command()
+@terminal.told
 def show(
     path: Annotated[Path, typer.Argument(help="An identity file or a card.")],
     card: Annotated[
@@ -69,17 +106,18 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the public half of an identity: id, key and fingerprint."""
-    found = read_card(path)
-    shown = Card(id=found.id, name=name or found.name, key=found.key)
+    found = read_public(path)
+    shown = Shown(id=found.id, name=name or found.name, key=found.key)
     if card is not None:
-        _write_card(card, shown)
+        identity = Identity.load(path, passphrase.asking(path))
+        _write_card(card, Card.of(identity, name))
     if as_json:
         terminal.say_json(_fields(shown))
         return
     console = terminal.out()
     console.print(f"id           {shown.id}")
     console.print(f"public key   {shown.key.hex()}")
-    console.print(f"fingerprint  [bold]{shown.fingerprint}[/]")
+    console.print(f"fingerprint  [bold]{fingerprint(shown.key)}[/]")
 
 
 @app.command("passphrase")
@@ -126,12 +164,22 @@ def _new_passphrase(file: Path | None) -> Passphrase:
     return passphrase.typed("New passphrase", twice=True)
 
 
-def _fields(card: Card) -> dict[str, str]:
+def _save(
+    identity: Identity, path: Path, encrypt: bool, passphrase_file: Path | None
+) -> None:
+    """Write the secret file, under a passphrase if one is asked for."""
+    text = None
+    if encrypt or passphrase_file is not None:
+        text = identity.encrypted(_new_passphrase(passphrase_file), SystemEntropy())
+    identity.save(path, text)
+
+
+def _fields(card: Card | Shown) -> dict[str, str]:
     return {
         "id": card.id,
         "name": card.name,
         "key": card.key.hex(),
-        "fingerprint": card.fingerprint,
+        "fingerprint": fingerprint(card.key),
     }
 
 

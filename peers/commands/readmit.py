@@ -21,7 +21,7 @@ def readmit(
 ) -> None:
     """Readmit a hospital that was left out for proved cheating; stop first."""
     loaded = load_aggregator(config)
-    member = Membership.of(loaded)
+    member = Membership.of(loaded, looks=True)
     why = state_folder.readmit(
         loaded.state, member, loaded.task.id, peer, loaded.journal.database
     )

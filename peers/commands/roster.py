@@ -1,4 +1,4 @@
-"""``secagg roster``: accept a member's card, list the members, check two rosters."""
+"""``secagg roster``: accept, rotate and revoke members; show and install a roster."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from peers import enrolment, passphrase, terminal
+from peers.config import load_roster_place
 from peers.enrolment import Card, EnrolmentError
+from secagg import errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.identity import Identity
 from secagg.roster import Roster
+from secagg.roster_chain import RosterChain
 
 app = typer.Typer(
     no_args_is_help=True, help="The signed list of who belongs to the consortium."
@@ -24,6 +27,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 ConsortiumKey = Annotated[
     str | None,
     typer.Option(help="The consortium's public key, 64 hexadecimal digits."),
+]
+CardFile = Annotated[Path, typer.Argument(help="The member's card.")]
+RosterPath = Annotated[Path, typer.Option(help="The roster file; made if missing.")]
+Signer = Annotated[Path, typer.Option(help="The consortium's identity file.")]
+Compared = Annotated[
+    str | None,
+    typer.Option("--fingerprint", help="What the member read out by telephone."),
 ]
 
 
@@ -37,63 +47,82 @@ class Role(enum.StrEnum):
 @app.command()
 @terminal.told
 def accept(
-    card: Annotated[Path, typer.Argument(help="The member's card.")],
-    roster: Annotated[Path, typer.Option(help="The roster file; made if missing.")],
-    key: Annotated[Path, typer.Option(help="The consortium's identity file.")],
+    card: CardFile,
+    roster: RosterPath,
+    key: Signer,
     role: Annotated[Role, typer.Option(help="What the member does.")] = Role.HOSPITAL,
-    name: Annotated[
-        str | None, typer.Option(help="Its name, if not the card's.")
-    ] = None,
     consortium: Annotated[
         str | None, typer.Option(help="The consortium's name, for a first roster.")
     ] = None,
-    compared: Annotated[
-        str | None,
-        typer.Option("--fingerprint", help="What the member read out by telephone."),
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="The member has another key now.")
-    ] = False,
+    compared: Compared = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a member into the roster and sign its next version."""
-    found = enrolment.read_card(card)
-    if name is not None:
-        found = Card(id=found.id, name=name, key=found.key)
-    signer = Identity.load(key, passphrase.asking(key))
-    before = _before(roster, consortium, signer)
+    found, signer = enrolment.read_card(card), _signer(key)
+    chain = _before(roster, signer, needed=consortium is None)
+    before = chain.newest if chain else Roster.beginning(consortium or "")
+    after = enrolment.accept(found, role=role.value, roster=before)
     _compare(found, compared)
-    after = enrolment.accept(
-        found, role=role.value, roster=before, key_may_change=replace
-    )
-    enrolment.write_roster(roster, after, signer)
-    if as_json:
-        terminal.say_json(_fields(after))
-        return
-    terminal.out().print(
-        f"{found.id} is in version {after.version} of the roster of"
-        f" {after.consortium}: hand {roster} to every member"
-    )
+    _publish(roster, enrolment.sign_next(chain, after, signer), found.id, as_json)
 
 
-@app.command("list")
+@app.command()
 @terminal.told
-def list_(
+def rotate(
+    card: CardFile,
+    roster: RosterPath,
+    key: Signer,
+    old_key_lost: Annotated[
+        bool, typer.Option("--old-key-lost", help="The old key cannot sign the card.")
+    ] = False,
+    compared: Compared = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a member another key and sign the next version."""
+    found, signer = enrolment.read_card(card), _signer(key)
+    chain = _known(roster, signer)
+    after = enrolment.rotate(found, roster=chain.newest, old_key_lost=old_key_lost)
+    _compare(found, compared)
+    _publish(roster, enrolment.sign_next(chain, after, signer), found.id, as_json)
+
+
+@app.command()
+@terminal.told
+def revoke(
+    peer: Annotated[str, typer.Argument(metavar="ID", help="The member's id.")],
+    roster: RosterPath,
+    key: Signer,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a member out of the roster and sign the next version."""
+    signer = _signer(key)
+    chain = _known(roster, signer)
+    after = enrolment.revoke(peer, roster=chain.newest)
+    told = f"Revoke {peer}, whose key is {chain.newest.fingerprint(peer)}?"
+    if not yes and not typer.confirm(told, err=True):
+        raise EnrolmentError(f"{peer} was not revoked")
+    _publish(roster, enrolment.sign_next(chain, after, signer), peer, as_json)
+
+
+@app.command()
+@terminal.told
+def show(
     roster: Annotated[Path, typer.Argument(help="The roster file.")],
     consortium_key: ConsortiumKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the members with their fingerprints."""
+    """Show the newest version: the members with their fingerprints."""
     if consortium_key is None:
-        shown = enrolment.read_signed(roster).claimed
+        shown = enrolment.read_versions(roster)[-1].claimed
     else:
-        shown = enrolment.verified(roster, _key(consortium_key))
+        shown = enrolment.verified(roster, _key(consortium_key)).newest
     if as_json:
         terminal.say_json({**_fields(shown), "verified": consortium_key is not None})
         return
     table = Table(title=f"{escape(shown.consortium)}, version {shown.version}")
     for column in ("id", "role", "name", "fingerprint"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "fingerprint")
     for member in shown.members:
         table.add_row(
             member.id, member.role, escape(member.name), fingerprint(member.key)
@@ -110,6 +139,25 @@ def list_(
 
 @app.command()
 @terminal.told
+def install(
+    newer: Annotated[Path, typer.Argument(help="The roster file that came.")],
+    config: Annotated[
+        Path, typer.Option(help="The program's file, whose `roster` is replaced.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Put a newer roster in the place of a program's, which may be running."""
+    place = load_roster_place(config)
+    given = enrolment.verified(newer, place.consortium_key)
+    if place.roster.exists():
+        ours = enrolment.verified(place.roster, place.consortium_key)
+        given = _longer(ours, given, newer)
+    enrolment.write_roster(place.roster, given)
+    _say(given.newest, f"is in {place.roster}", as_json)
+
+
+@app.command()
+@terminal.told
 def check(
     roster: Annotated[Path, typer.Argument(help="The roster file.")],
     consortium_key: Annotated[
@@ -122,8 +170,8 @@ def check(
 ) -> None:
     """Verify the signature; say in what two rosters differ."""
     key = _key(consortium_key)
-    ours = enrolment.verified(roster, key)
-    theirs = enrolment.verified(other, key) if other else ours
+    ours = enrolment.verified(roster, key).newest
+    theirs = enrolment.verified(other, key).newest if other else ours
     found = enrolment.differences(ours, theirs)
     if as_json:
         agree = not found
@@ -150,16 +198,58 @@ def _advice(ours: Roster, theirs: Roster, here: Path, there: Path) -> str:
     return f"Use the newest on both sides: {newest}"
 
 
-def _before(path: Path, consortium: str | None, signer: Identity) -> Roster:
-    """Return the roster to go on from: the file's, or an empty one for a new file."""
+def _before(path: Path, signer: Identity, *, needed: bool) -> RosterChain | None:
+    """Return the versions to go on from; None for a first roster."""
     if path.exists():
-        return enrolment.verified(path, signer.key.public)
-    if consortium is None:
+        return _known(path, signer)
+    if needed:
         raise EnrolmentError(
             f"there is no roster in {path}: check the path, or begin one with"
             " --consortium NAME"
         )
-    return enrolment.founded(consortium)
+    return None
+
+
+def _signer(key: Path) -> Identity:
+    return Identity.load(key, passphrase.asking(key))
+
+
+def _known(path: Path, signer: Identity) -> RosterChain:
+    return enrolment.verified(path, signer.key.public)
+
+
+def _longer(ours: RosterChain, given: RosterChain, newer: Path) -> RosterChain:
+    """Return `given`, which continues ours; never an older one."""
+    try:
+        both = ours.extended(given.versions)
+    except errors.RemoteProtocolError as error:
+        raise EnrolmentError(f"{newer}: {error}") from None
+    if both.newest.version > given.newest.version:
+        raise EnrolmentError(
+            f"{newer} ends with version {given.newest.version}, and version"
+            f" {both.newest.version} is installed: a roster never goes back"
+        )
+    return both
+
+
+def _publish(path: Path, chain: RosterChain, peer: str, as_json: bool) -> None:
+    """Write the longer chain, and say what to do with it."""
+    enrolment.write_roster(path, chain)
+    newest = chain.newest
+    does = "is not in it any more"
+    if peer in newest:
+        does = f"has the key {newest.fingerprint(peer)} in it"
+    hand = "hand it to the aggregator (`secagg roster install`), which gives it to all"
+    _say(newest, f"is in {path}, and {peer} {does}: {hand}", as_json)
+
+
+def _say(roster: Roster, what: str, as_json: bool) -> None:
+    if as_json:
+        terminal.say_json(_fields(roster))
+        return
+    terminal.out().print(
+        f"version {roster.version} of the roster of {escape(roster.consortium)} {what}"
+    )
 
 
 def _compare(card: Card, compared: str | None) -> None:
@@ -177,7 +267,7 @@ def _compare(card: Card, compared: str | None) -> None:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s-]", "", text).upper()
+    return re.sub(r"[\s-]", "", text)
 
 
 def _key(text: str) -> bytes:

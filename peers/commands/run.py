@@ -72,7 +72,8 @@ def hospital(config: Config = None, example: Example = False) -> None:
     keep_memory_private()
     path = _given(config, "hospital")
     loaded = load_hospital(path)
-    member = Membership.of(loaded)
+    follows = loaded.policy.roster_updates == "automatic"
+    member = Membership.of(loaded, follows=follows)
     train = load_function(loaded.training.trainer, path.parent)
     console = _terminal()
     display = HospitalDisplay(console, member.identity.id) if console else None

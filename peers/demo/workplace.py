@@ -23,10 +23,11 @@ from peers.demo.terms import (
     TASK_ID,
     Terms,
 )
-from peers.enrolment import Card
 from secagg import Identity
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.names import PeerId
+from secagg.roster import RosterMember
+from secagg.roster_chain import RosterChain
 from secagg.tensors import Layout
 
 AGGREGATOR = "aggregator"
@@ -135,14 +136,17 @@ def prepare(place: Workplace) -> None:
 def _founded(place: Workplace, entropy: Entropy) -> Identity:
     """Make the identities and sign the roster."""
     consortium = Identity.generate(PeerId("consortium"), entropy)
-    roster = enrolment.founded("The demo's consortium")
+    members = []
     for party in (AGGREGATOR, *place.study.sites):
         identity = Identity.generate(PeerId(party), entropy)
         identity.save(place.folder / f"{party}.identity.json")
         role = "aggregator" if party == AGGREGATOR else "hospital"
-        card = Card.of(identity, name=party.title())
-        roster = enrolment.accept(card, role=role, roster=roster)
-    enrolment.write_roster(place.folder / "roster.json", roster, consortium)
+        key = identity.key.public
+        members.append(
+            RosterMember(id=identity.id, role=role, key=key, name=party.title())
+        )
+    chain = RosterChain.founded("The demo's consortium", members, consortium.key)
+    enrolment.write_roster(place.folder / "roster.json", chain)
     return consortium
 
 

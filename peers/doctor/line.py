@@ -18,7 +18,8 @@ from peers.membership import Membership, site_context
 from secagg import errors
 from secagg.drivers.clock import Clock
 from secagg.drivers.wire import lobby, tls, websocket
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import MAX_DRIFT_MS, Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.tls_remedies import explain_tls_error
 from secagg.drivers.wire.transport import Transport
 from secagg.entropy import Entropy
@@ -46,7 +47,7 @@ class Way:
         """What this side proves itself with."""
         return Door(
             identity=self.member.identity,
-            roster=self.member.roster,
+            book=self.member.book,
             entropy=self.entropy,
             clock=self.clock,
         )
@@ -146,7 +147,7 @@ def _check_clock(report: Report, way: Way, challenge: Challenge) -> None:
     side = "ahead of" if drift > 0 else "behind"
     said = f"the aggregator's is {abs(drift) / 1000:.1f} s {side} ours"
     remedy = "set both by NTP (`timedatectl` shows whether it runs)"
-    if abs(drift) > lobby.MAX_DRIFT_MS:
+    if abs(drift) > MAX_DRIFT_MS:
         report.fail("clock", f"{said}, more than rule 8-3 allows: {remedy}")
     elif abs(drift) > DRIFT_MS:
         report.warn("clock", f"{said}: {remedy}")
@@ -160,10 +161,15 @@ def _check_rosters(report: Report, way: Way, challenge: Challenge) -> bool:
     if challenge.roster_hash == roster.hash:
         report.ok("rosters", f"both sides have {ours}")
         return True
+    theirs = f"version {challenge.roster_version} ({challenge.roster_hash.hex()[:12]})"
+    said = f"ours is {ours}, the aggregator has {theirs}"
+    if way.member.book.grows and challenge.roster_version > roster.version:
+        report.ok("rosters", f"{said}: the hospital takes what it lacks by itself")
+        return True
     report.fail(
         "rosters",
-        f"ours is {ours}, the aggregator has {challenge.roster_hash.hex()[:12]}: run"
-        " `secagg roster list` on both sides, and use the newest on both",
+        f"{said}: run `secagg roster show` on both sides, and `secagg roster install`"
+        " the newest on the other",
     )
     return False
 
@@ -171,12 +177,20 @@ def _check_rosters(report: Report, way: Way, challenge: Challenge) -> bool:
 async def _check_door(report: Report, way: Way) -> None:
     """Prove this side as well, to Welcome; then hang up."""
     with report.checking("door"):
-        transport = await way.dial()
-        try:
-            await lobby.enter(transport, way.door, way.aggregator, Standing())
-        finally:
-            await transport.close("secagg doctor is done")
+        # Each time with more of the roster, if we are behind.
+        while not await _let_in(way):
+            pass
         report.ok("door", f"{way.aggregator} let {way.member.identity.id} in")
+
+
+async def _let_in(way: Way) -> bool:
+    """Go through the door and hang up; False if the roster came instead."""
+    transport = await way.dial()
+    try:
+        entered = await lobby.enter(transport, way.door, way.aggregator, Standing())
+    finally:
+        await transport.close("secagg doctor is done")
+    return entered is not None
 
 
 def aggregator_of(member: Membership) -> PeerId:

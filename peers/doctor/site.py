@@ -38,7 +38,11 @@ _LIBRARIES: Final = ("cryptography", "msgpack", "numpy", "websockets")
 def check_member(report: Report, config: Member) -> Membership | None:
     """Check key file and roster, and that the one is in the other."""
     with report.checking("identity"):
-        member = Membership.of(config)
+        pinned = (
+            isinstance(config, HospitalConfig)
+            and config.policy.roster_updates == "pinned"
+        )
+        member = Membership.of(config, follows=not pinned, looks=True)
         mine = fingerprint(member.identity.key.public)
         report.ok("identity", f"{member.identity.id}, fingerprint {mine}")
         _check_enrolled(report, config, member)

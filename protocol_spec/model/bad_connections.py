@@ -43,7 +43,7 @@ def rosters() -> Iterator[tuple[str, Body]]:
             "aggregators": good.ids("aggregator"),
         },
     )
-    entries = unpack(body, LIMIT)[2]
+    _, _, before, entries = unpack(body, LIMIT)
     cases: dict[str, tuple[str, list[list[Any]]]] = {
         "id": ("2.1-1", [*entries[:-1], ["zeta_1", *entries[-1][1:]]]),
         "id_empty": ("2.1-1", [["", *entries[0][1:]], *entries[1:]]),
@@ -57,7 +57,7 @@ def rosters() -> Iterator[tuple[str, Body]]:
         "small_order": ("3.1-1", [[*entries[0][:2], bytes(32), "x"], *entries[1:]]),
     }
     for why, (rule, rows) in cases.items():
-        changed = roster_body("example", 1, rows)
+        changed = roster_body("example", 1, before, rows)
         sealed = sign_roster(identity("consortium"), changed)
         yield f"roster_bad_{why}", _bad_roster(rule, changed, sealed, public)
     forged = sign_roster(identity(AGGREGATOR), body)
@@ -90,6 +90,7 @@ def connections(cohort: Cohort) -> Iterator[tuple[str, Body]]:
         name = f"connection_{kind.lower()}"
         yield name, _connection_file(cohort, kind, data, None)
     yield from _bad_greetings(cohort, good)
+    yield from _behind(cohort, good)
     ready = _lobby("Ready", good["Ready"], h=connection(NONCE_S, OTHER))
     bad = _connection_file(cohort, "Ready", ready, "8-6")
     yield "connection_ready_bad_connection", bad
@@ -101,7 +102,8 @@ def connections(cohort: Cohort) -> Iterator[tuple[str, Body]]:
 def _lobby_bodies(cohort: Cohort) -> dict[str, Body]:
     """One body of every lobby message."""
     said = {"task_id": "task", "round_no": 1, "model_hash": OTHER}
-    known = {"roster_hash": cohort.roster.hash, "time_ms": NOW}
+    roster = {"roster_version": 1, "roster_hash": cohort.roster.hash}
+    known = {**roster, "time_ms": NOW}
     head = {"previous_link": bytes(32)}
     return {
         "Challenge": {"nonce": NONCE_S, **known},
@@ -151,6 +153,76 @@ def _bad_greetings(cohort: Cohort, good: dict[str, Body]) -> Iterator[tuple[str,
         yield f"connection_welcome_bad_{why}", bad
 
 
+# --- who is behind ----------------------------------------------------------------
+
+
+def _behind(cohort: Cohort, good: dict[str, Body]) -> Iterator[tuple[str, Body]]:
+    """A client that has version 1 and an aggregator that has 2 (rules 8-2, 8-8)."""
+    n = cohort.n
+    first, second, third = (signed_roster(n, version)[:2] for version in (1, 2, 3))
+    newest = open_roster(*signed_roster(n, 2))
+    named = {"roster_version": 2, "roster_hash": newest.hash}
+    later = _lobby("Challenge", {**good["Challenge"], **named}, secret=OTHER)
+    out = _connection_file(cohort, "Challenge", later, None)
+    yield "connection_challenge_later", {**out, "behind": True}
+    ahead = _lobby("Hello", {**good["Hello"], **named})
+    yield "connection_hello_bad_ahead", _connection_file(cohort, "Hello", ahead, "8-2")
+    hello = _lobby("Hello", good["Hello"])
+    out = _connection_file(cohort, "Hello", hello, None, version=2)
+    yield "connection_hello_behind", {**out, "behind": True}
+    unknown = _lobby("Hello", {**good["Hello"], "roster_hash": OTHER})
+    forked = _connection_file(cohort, "Hello", unknown, "8-2", version=2)
+    yield "connection_hello_bad_fork", forked
+    stranger = _lobby("Hello", good["Hello"], secret=identity(OTHER_AGGREGATOR))
+    bad = _connection_file(cohort, "Hello", stranger, "8-1", version=2)
+    yield "connection_hello_bad_behind", bad
+    given = _rosters(second, third)
+    out = _connection_file(cohort, "Rosters", given, None, behind=True)
+    yield "connection_rosters", {**out, "pinned": third_hash(n)}
+    for why, (rule, rows) in _bad_rosters(n, first, second, third).items():
+        bad = _connection_file(cohort, "Rosters", _rosters(*rows), rule, behind=True)
+        yield f"connection_rosters_bad_{why}", bad
+    early = _connection_file(cohort, "Rosters", given, "8-8")
+    yield "connection_rosters_bad_not_behind", early
+
+
+Signed = tuple[bytes, bytes]
+
+
+def third_hash(n: int) -> str:
+    """roster_hash of version 3."""
+    return open_roster(*signed_roster(n, 3)).hash.hex()
+
+
+def _bad_rosters(
+    n: int, first: Signed, second: Signed, third: Signed
+) -> dict[str, tuple[str, list[Signed]]]:
+    """Rules 2.1-2 to 2.1-5 and 8-8 on what is given to a client with version 1."""
+    consortium, _, before, entries = unpack(second[0], LIMIT)
+    key = identity("consortium")
+
+    def other(name: str, version: int, previous: bytes) -> Signed:
+        body = roster_body(name, version, previous, entries)
+        return body, sign_roster(key, body)
+
+    forged = (second[0], sign_roster(identity(AGGREGATOR), second[0]))
+    return {
+        "signature": ("2.1-2", [forged]),
+        "gap": ("2.1-4", [third]),
+        "version": ("2.1-4", [other(consortium, 3, before)]),
+        "previous": ("2.1-4", [other(consortium, 2, OTHER)]),
+        "consortium": ("2.1-4", [other("another", 2, before)]),
+        "fork": ("2.1-5", [other(consortium, 1, before), second]),
+        "nothing_new": ("8-8", [first]),
+    }
+
+
+def _rosters(*rows: Signed) -> bytes:
+    """Rosters with these versions, signed by nobody whom the client knows."""
+    body = {"versions": [list(row) for row in rows]}
+    return _lobby("Rosters", body, secret=OTHER)
+
+
 TO_SERVER = ("Hello", "Ready", "Fetch", "Catchup")
 
 
@@ -167,26 +239,39 @@ def _lobby(
     return seal(key, kind, LOBBY_SID, sender, receiver, h, encoded).encode()
 
 
-def _connection_file(cohort: Cohort, kind: str, data: bytes, rule: str | None) -> Body:
-    """A file of one lobby message and the end that takes it."""
+def _connection_file(
+    cohort: Cohort,
+    kind: str,
+    data: bytes,
+    rule: str | None,
+    *,
+    version: int = 1,
+    behind: bool = False,
+) -> Body:
+    """A file of one lobby message and the end that takes it, which has `version`."""
+    parts = [signed_roster(cohort.n, number + 1) for number in range(version)]
     to_s = kind in TO_SERVER
     me, peer = (AGGREGATOR, MEMBER) if to_s else (MEMBER, AGGREGATOR)
     known = kind not in {"Challenge", "Hello"}
     mine, other = (NONCE_S, NONCE_U) if to_s else (NONCE_U, NONCE_S)
 
     def run() -> Body:
-        end = End(cohort.roster, me, peer, NOW, mine, other if known else b"")
+        chain = [open_roster(*part) for part in parts]
+        theirs = other if known else b""
+        end = End(chain, parts[0][2], me, peer, NOW, mine, theirs, behind)
         return end.take(data)
 
     out: Body = {
         "kind": "connection",
         "about": f"{me} takes a {kind}",
-        "roster": roster_json(cohort),
+        "roster": roster_json(parts[-1]),
+        "earlier": [roster_json(part) for part in parts[:-1]],
         "me": me,
         "peer": peer,
         "now_ms": NOW,
         "nonce": mine.hex(),
         "other_nonce": other.hex() if known else None,
+        "behind": behind,
         "envelope": data.hex(),
     }
     if rule is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,11 @@ def histories() -> Iterator[tuple[str, Body]]:
     second = Cohort("history_2", 4, 1, changes=changes).run()
     rounds = [_past(first), _past(second)]
     yield "history", _history_file(first, rounds, None)
+    later = Cohort("history_3", 4, 1, changes=changes, version=2).run()
+    both = [_past(first), _past(later)]
+    yield "history_versions", _history_file(later, both, None, earlier=[first])
+    unknown = _history_file(first, both, "4.8-4")
+    yield "history_bad_unknown_roster", unknown
     certificate = unpack(rounds[1][2], LIMIT)[0]
     few = encode_body("Certificate", {"votes": certificate[:2]})
     cases = {
@@ -74,16 +79,24 @@ def _past(cohort: Cohort) -> list[bytes]:
     return [sent["Manifest"], h3, certificate, sent["Result"]]
 
 
-def _history_file(cohort: Cohort, rounds: list[list[bytes]], rule: str | None) -> Body:
+def _history_file(
+    cohort: Cohort,
+    rounds: list[list[bytes]],
+    rule: str | None,
+    *,
+    earlier: Sequence[Cohort] = (),
+) -> Body:
     history = {"rounds": rounds}
+    rosters = [one.roster for one in (*earlier, cohort)]
 
     def run() -> bytes:
-        return chain.walk(history, "task", bytes(32), AGGREGATOR, cohort.roster)
+        return chain.walk(history, "task", bytes(32), AGGREGATOR, rosters)
 
     out: Body = {
         "kind": "history",
         "about": "the links after the head, as History carries them",
-        "roster": roster_json(cohort),
+        "roster": roster_json(cohort.roster_parts),
+        "earlier": [roster_json(one.roster_parts) for one in earlier],
         "aggregator": AGGREGATOR,
         "task_id": "task",
         "head": bytes(32).hex(),

@@ -190,7 +190,7 @@ def manifest_json(cohort: Cohort, rule: str, data: bytes, standing: Standing) ->
     out: Body = {
         "kind": "session",
         "about": f"rule {rule} refuses the Manifest",
-        "roster": roster_json(cohort),
+        "roster": roster_json(cohort.roster_parts),
         "aggregator": AGGREGATOR,
         "hc": HC.hex(),
         "parties": {VICTIM: party_json(cohort, VICTIM, operations, names)},

@@ -73,6 +73,7 @@ class Cohort:
         snap: whether to keep a snapshot before every message.
         repeat: whether every message comes twice.
         discard: whether the release discards the sum.
+        version: of the roster.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Cohort:
         snap: bool = False,
         repeat: bool = False,
         discard: bool = False,
+        version: int = 1,
     ) -> None:
         """Build the clients; nothing is sent yet."""
         self.name, self.n, self.c, self.snap = name, n, c, snap
@@ -95,7 +97,7 @@ class Cohort:
         self.repeat, self.discard = repeat, discard
         self.silent = {v: PHASES.index(r) for v, r in (silent or {}).items()}
         self.corrupt = corrupt or {}
-        self.roster_parts = signed_roster(n)
+        self.roster_parts = signed_roster(n, version)
         self.roster = open_roster(*self.roster_parts)
         self.members = hospitals(n)
         self.parties = {v: self._client(v) for v in self.members}

@@ -89,6 +89,12 @@ def seal(
 
 def check_signature(envelope: Envelope, public: bytes, h: bytes, rule: str) -> None:
     """The signature MUST verify under the sender's key and the transcript."""
+    genuine = is_signed(envelope, public, h)
+    require(rule, genuine, f"the signature of {envelope.type} does not verify")
+
+
+def is_signed(envelope: Envelope, public: bytes, h: bytes) -> bool:
+    """Whether the signature verifies under this key and transcript."""
     signed = signing_input(
         envelope.type,
         envelope.sid,
@@ -97,8 +103,7 @@ def check_signature(envelope: Envelope, public: bytes, h: bytes, rule: str) -> N
         h,
         envelope.body,
     )
-    genuine = ed25519.verify(public, signed, envelope.signature)
-    require(rule, genuine, f"the signature of {envelope.type} does not verify")
+    return ed25519.verify(public, signed, envelope.signature)
 
 
 def quoted(

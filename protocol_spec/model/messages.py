@@ -107,9 +107,12 @@ FIELDS: dict[str, Record] = {
     ),
     "Abort": record(rule=RULE, detail=DETAIL, missing=Rows(ID)),
     "Refusal": record(rule=RULE, detail=DETAIL),
-    "Challenge": record(nonce=HASH, roster_hash=HASH, time_ms=WIDE),
+    "Challenge": record(
+        nonce=HASH, roster_version=WIDE, roster_hash=HASH, time_ms=WIDE
+    ),
     "Hello": record(
         nonce=HASH,
+        roster_version=WIDE,
         roster_hash=HASH,
         version=Text("[ -~]{0,32}"),
         time_ms=WIDE,
@@ -117,6 +120,9 @@ FIELDS: dict[str, Record] = {
         transcript=Maybe(HASH),
     ),
     "Welcome": record(nonce=HASH, next_chunk=Maybe(WIDE)),
+    "Rosters": record(
+        versions=Rows(record(body=Bytes(0, 2**20), signature=SIGNATURE), 1024)
+    ),
     "RoundOpen": record(
         task_id=ID,
         round_no=ROUND_NO,
@@ -180,6 +186,7 @@ HEADERS: dict[str, Header] = {
     "Challenge": Header(True, "zero", 128),
     "Hello": Header(False, "nonce_S", 256),
     "Welcome": Header(False, "hc", 128),
+    "Rosters": Header(False, "hc", 2**21),
     "RoundOpen": Header(False, "hc", 256),
     "Ready": Header(False, "hc", 256),
     "Missed": Header(False, "hc", 1024),

@@ -98,10 +98,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def roster_json(cohort: Cohort) -> Body:
+def roster_json(signed: tuple[bytes, bytes, bytes]) -> Body:
     """The signed roster and the consortium's key."""
     parts = ("body", "signature", "consortium_key")
-    return dict(zip(parts, map(bytes.hex, cohort.roster_parts), strict=True))
+    return dict(zip(parts, map(bytes.hex, signed), strict=True))
 
 
 def party_json(
@@ -156,7 +156,7 @@ def header_json(cohort: Cohort, about: str) -> Body:
     return {
         "kind": "session",
         "about": about,
-        "roster": roster_json(cohort),
+        "roster": roster_json(cohort.roster_parts),
         "aggregator": AGGREGATOR,
         "hc": HC.hex(),
         "manifest": cohort.server.body.hex(),

@@ -9,7 +9,13 @@ from protocol_spec.model import ed25519
 from protocol_spec.model.encoding import real
 from protocol_spec.model.messages import Body
 from protocol_spec.model.parameters import Parameters, noise_terms
-from protocol_spec.model.roster import Roster, roster_body, sign_roster
+from protocol_spec.model.roster import (
+    Roster,
+    beginning,
+    open_roster,
+    roster_body,
+    sign_roster,
+)
 
 AGGREGATOR = "agg"
 OTHER_AGGREGATOR = "agg-b"
@@ -28,17 +34,26 @@ def hospitals(n: int) -> list[str]:
     return [f"h{index:02}" for index in range(1, n + 1)]
 
 
-def signed_roster(n: int) -> tuple[bytes, bytes, bytes]:
-    """Body, signature and consortium key: two aggregators, n members, one outsider."""
+def signed_roster(n: int, version: int = 1) -> tuple[bytes, bytes, bytes]:
+    """Body, signature and consortium key: two aggregators, n members, one outsider.
+
+    The outsider has another key in each version.
+    """
     roles = {AGGREGATOR: "aggregator", OTHER_AGGREGATOR: "aggregator"}
     roles |= dict.fromkeys([*hospitals(n), OUTSIDER], "hospital")
     entries = [
         [who, role, ed25519.public_key(identity(who)), f"Institution {who}"]
         for who, role in roles.items()
     ]
-    body = roster_body("example", 1, entries)
+    if version > 1:
+        entries[-1][2] = ed25519.public_key(identity(f"{OUTSIDER} {version}"))
     secret = identity("consortium")
-    return body, sign_roster(secret, body), ed25519.public_key(secret)
+    key = ed25519.public_key(secret)
+    before = beginning("example")
+    if version > 1:
+        before = open_roster(*signed_roster(n, version - 1))
+    body = roster_body("example", version, before.hash, entries)
+    return body, sign_roster(secret, body), key
 
 
 def base_manifest(roster: Roster, members: list[list[Any]], c: int) -> Body:

@@ -6,26 +6,26 @@ because it was seen first (spec 2.1).
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from typing import Final
 
 GROUPS: Final = 6
-"""Groups of four characters: 120 bits, out of reach of a search for a second key."""
+"""Groups of five digits: 99 bits, out of reach of a search for a second key."""
 
-_GROUP_SIZE: Final = 4
+_GROUP_SIZE: Final = 5
 
 
 def fingerprint(key: bytes) -> str:
-    """Return the start of SHA-256(key) in base32, such as ``7ZXB-...-K2QA``.
+    """Return 30 decimal digits of SHA-256(key), such as ``04731-...-88210``.
 
-    Base32 (RFC 4648) has capital letters and 2..7 alone, so that nothing read aloud is
-    mistaken for something else by its case or as zero and one.
+    Digits are read aloud in any language and mistaken in none, as letters are by their
+    sound. The hash as an integer, most significant byte first, is taken mod 10^30: no
+    digits are more likely than others by more than 2^-150.
 
     Args:
         key: a public key, 32 bytes.
     """
-    digest = hashlib.sha256(key).digest()
-    text = base64.b32encode(digest).decode("ascii")
-    starts = range(0, GROUPS * _GROUP_SIZE, _GROUP_SIZE)
-    return "-".join(text[start : start + _GROUP_SIZE] for start in starts)
+    value = int.from_bytes(hashlib.sha256(key).digest(), "big")
+    size = GROUPS * _GROUP_SIZE
+    text = f"{value % 10**size:0{size}}"
+    return "-".join(text[at : at + _GROUP_SIZE] for at in range(0, size, _GROUP_SIZE))

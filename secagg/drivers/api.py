@@ -21,15 +21,22 @@ from secagg.drivers.aggregator.settings import (
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import tls, websocket
+from secagg.drivers.wire.door import Door, check_enrolled
 from secagg.drivers.wire.doorkeeper import PLACES, Doorkeeper
 from secagg.drivers.wire.health import answering
 from secagg.drivers.wire.keepalive import KEEPALIVE_SECONDS
-from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME, Door
-from secagg.drivers.wire.tls import LeafRenewer, client_context, server_context
+from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME
+from secagg.drivers.wire.tls import (
+    LeafRenewer,
+    client_context,
+    server_context,
+    trust_hospitals,
+)
 from secagg.drivers.wire.transport import Dial, Transport
 from secagg.engine import AUTO, resolved
 from secagg.entropy import Entropy, SystemEntropy
@@ -48,7 +55,7 @@ async def connect(
     url: str,
     *,
     identity: Identity,
-    roster: Roster,
+    roster: Roster | RosterBook,
     policy: Policy | None = None,
     state: State = None,
     ssl: tls_module.SSLContext | None = None,
@@ -68,7 +75,8 @@ async def connect(
     Args:
         url: ``wss://host:port``.
         identity: this hospital's.
-        roster: the consortium's, as this hospital accepted it.
+        roster: the consortium's, as this hospital accepted it; a `RosterBook` if it
+            is to follow its newer versions by itself.
         policy: this hospital's floors; the default ones if None.
         state: the state directory, or a store. By default
             ``<state home>/secagg/<id>-<key>``, made with mode 0700: the state home is
@@ -98,21 +106,32 @@ async def connect(
         StateError: the state directory is held by another process, or damaged.
         ParameterError: the engine needs a GPU or libraries that are missing.
     """
-    server = _aggregator_of(roster, aggregator)
+    book = _book_of(roster)
+    server = _aggregator_of(book.newest, aggregator)
     secure, time = url.lower().startswith("wss:"), clock or SystemClock()
 
-    def own_tls() -> tls_module.SSLContext:
+    def own_tls(*, verified: bool) -> tls_module.SSLContext:
         # Made for each dial: its leaf lives for a day, a silo for months.
-        return client_context(identity, roster, server, now=tls.time_of(time))
+        now = tls.time_of(time)
+        return client_context(identity, book.newest, server, now=now, verified=verified)
 
     async def dial() -> Transport:
-        context = (ssl or own_tls()) if secure else None
-        return await websocket.dial(url, context, proxy=proxy, keepalive=keepalive)
+        context = (ssl or own_tls(verified=True)) if secure else None
+        try:
+            return await websocket.dial(url, context, proxy=proxy, keepalive=keepalive)
+        except errors.ConnectionRefused:
+            # If the roster explains it, that is what has to be said.
+            check_enrolled(identity, book)
+            raise
+
+    async def dial_anyone() -> Transport:
+        return await websocket.dial(url, own_tls(verified=False), proxy=proxy)
 
     async with silo_over(
         dial,
+        dial_anyone=dial_anyone if secure and ssl is None else None,
         identity=identity,
-        roster=roster,
+        roster=book,
         policy=policy,
         state=state,
         aggregator=server,
@@ -129,8 +148,9 @@ async def connect(
 async def silo_over(
     dial: Dial,
     *,
+    dial_anyone: Dial | None = None,
     identity: Identity,
-    roster: Roster,
+    roster: Roster | RosterBook,
     policy: Policy | None = None,
     state: State = None,
     aggregator: PeerId | None = None,
@@ -140,17 +160,24 @@ async def silo_over(
     entropy: Entropy | None = None,
     clock: Clock | None = None,
 ) -> AsyncIterator[Silo]:
-    """Take part over any transport; the arguments are those of `connect`."""
-    server = _aggregator_of(roster, aggregator)
-    _check_enrolled(identity, roster)
+    """Take part over any transport; the arguments are those of `connect`.
+
+    With `dial_anyone`, newer versions of the roster are asked for on what it opens when
+    `dial` is refused: the aggregator may have another key by now.
+    """
+    book = _book_of(roster)
+    server = _aggregator_of(book.newest, aggregator)
+    if not book.grows:
+        check_enrolled(identity, book)
     # Now, beside the loop: the first time it may import and compile for seconds.
     engine_name = await asyncio.to_thread(resolved, engine)
     with _store(state, identity) as store:
         silo = Silo(
             dial=dial,
+            dial_anyone=dial_anyone,
             door=Door(
                 identity=identity,
-                roster=roster,
+                book=book,
                 entropy=entropy or SystemEntropy(),
                 clock=clock or SystemClock(),
             ),
@@ -174,7 +201,7 @@ async def serve(
     port: int,
     *,
     identity: Identity,
-    roster: Roster,
+    roster: Roster | RosterBook,
     task: Task,
     state: Path | str | None = None,
     journal: DatabaseUrl | None = None,
@@ -200,7 +227,8 @@ async def serve(
         host: the address to bind.
         port: the port; 0 for any free one, `Aggregator.port` says which.
         identity: the aggregator's.
-        roster: the consortium's.
+        roster: the consortium's; a `RosterBook` if newer versions are to be taken up
+            while it runs (`Aggregator.take_roster`).
         task: what is asked for.
         state: the state directory; without one nothing outlives this process.
         journal: a PostgreSQL database of this aggregator alone, for its journal and
@@ -262,14 +290,16 @@ async def serve(
     async with opened(settings) as aggregator, contextlib.AsyncExitStack() as stack:
         context = None
         if not without_tls:
-            context = ssl or await stack.enter_async_context(_own_tls(settings))
+            context = ssl or await stack.enter_async_context(
+                _own_tls(settings, aggregator)
+            )
         listening = websocket.listen(
             host,
             port,
             aggregator.accept,
             context,
             max_frame=MAX_HANDSHAKE_FRAME,
-            keeper=Doorkeeper(PLACES + len(roster.hospitals)),
+            keeper=Doorkeeper(PLACES + settings.book.largest),
             keepalive=keepalive,
         )
         aggregator.port = await stack.enter_async_context(listening)
@@ -282,14 +312,18 @@ async def serve(
 
 
 @contextlib.asynccontextmanager
-async def _own_tls(settings: Settings) -> AsyncIterator[tls_module.SSLContext]:
+async def _own_tls(
+    settings: Settings, aggregator: Aggregator
+) -> AsyncIterator[tls_module.SSLContext]:
     """Yield a context whose leaf is kept fresh."""
     context = server_context(
         settings.identity,
-        settings.roster,
+        settings.book.newest,
         now=tls.time_of(settings.clock),
         on_refused=_reporting(settings.observer),
     )
+    trust_hospitals(context, settings.book.versions[:-1])
+    aggregator.follow_roster(lambda newest: trust_hospitals(context, [newest]))
     renewer = LeafRenewer(context, settings.identity, observer=settings.observer)
     renewing = asyncio.create_task(renewer.run(settings.clock))
     try:
@@ -306,6 +340,10 @@ def _reporting(observer: Observer) -> Callable[[str], None]:
     return refused
 
 
+def _book_of(roster: Roster | RosterBook) -> RosterBook:
+    return roster if isinstance(roster, RosterBook) else RosterBook(roster)
+
+
 def _aggregator_of(roster: Roster, aggregator: PeerId | None) -> PeerId:
     known = roster.aggregators
     if aggregator is not None and aggregator in known:
@@ -318,16 +356,6 @@ def _aggregator_of(roster: Roster, aggregator: PeerId | None) -> PeerId:
     raise errors.ConnectionRefused(
         f"the roster's aggregators are {', '.join(known) or 'none'}; {asked}"
     )
-
-
-def _check_enrolled(identity: Identity, roster: Roster) -> None:
-    known = identity.id in roster.hospitals
-    if not known or roster.member(identity.id).key != identity.key.public:
-        raise errors.ConnectionRefused(
-            f"{identity.id} with the key {identity.fingerprint} is no hospital in"
-            f" version {roster.version} of the roster: have it enrolled and accept the"
-            " newest roster, or use the identity that is enrolled"
-        )
 
 
 @contextlib.contextmanager

@@ -68,6 +68,22 @@ class PeerRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RosterPinned:
+    """A newer version of the roster was verified and pinned."""
+
+    version: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterGiven:
+    """Aggregator: a silo that was behind was given the newer versions of the roster."""
+
+    peer: PeerId
+    since: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeafNotRenewed:
     """Aggregator: its TLS certificate is not fresh; it tries again soon."""
 
@@ -221,6 +237,8 @@ Progress = (
     | Disconnected
     | DialFailed
     | PeerRefused
+    | RosterPinned
+    | RosterGiven
     | LeafNotRenewed
     | RoundOpened
     | PeerReady

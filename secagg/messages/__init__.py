@@ -16,6 +16,8 @@ from secagg.messages.lobby import (
     Missed,
     PastRound,
     Ready,
+    Rosters,
+    RosterVersion,
     RoundOpen,
     Welcome,
 )
@@ -95,6 +97,8 @@ __all__ = [
     "Ready",
     "Refusal",
     "Result",
+    "RosterVersion",
+    "Rosters",
     "RoundOpen",
     "ShareAck",
     "ShareKeys",

@@ -15,6 +15,7 @@ class Challenge:
     """S to a new connection (spec 8)."""
 
     nonce: bytes
+    roster_version: int
     roster_hash: bytes
     time_ms: int
 
@@ -24,6 +25,7 @@ class Hello:
     """u's proof of identity, and where it stands in a session (spec 8)."""
 
     nonce: bytes
+    roster_version: int
     roster_hash: bytes
     version: str
     time_ms: int
@@ -37,6 +39,21 @@ class Welcome:
 
     nonce: bytes
     next_chunk: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosterVersion:
+    """A version of the roster as it is signed: canonical body and signature."""
+
+    body: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rosters:
+    """S to u, in the place of Welcome: the versions u does not have (spec 8)."""
+
+    versions: tuple[RosterVersion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from secagg.messages.lobby import (
     History,
     Missed,
     Ready,
+    Rosters,
     RoundOpen,
     Welcome,
 )
@@ -78,6 +79,7 @@ Message = (
     | Challenge
     | Hello
     | Welcome
+    | Rosters
     | RoundOpen
     | Ready
     | Missed
@@ -157,6 +159,7 @@ HEADERS: dict[type[Message], Header] = {
     Challenge: _from_s(Transcript.ZERO, 128),
     Hello: _from_u(Transcript.NONCE, 256),
     Welcome: _from_s_to_one(Transcript.CONNECTION, 128),
+    Rosters: _from_s_to_one(Transcript.CONNECTION, 2 << 20),
     RoundOpen: _from_s_to_one(Transcript.CONNECTION, 256),
     Ready: _from_u(Transcript.CONNECTION, 256),
     Missed: _from_s_to_one(Transcript.CONNECTION, 1024),

@@ -89,7 +89,7 @@ def check_members(manifest: Manifest, *, sender: PeerId, roster: Roster) -> None
         "4.1-2",
         manifest.roster_hash == roster.hash,
         f"the aggregator's roster differs from the pinned version {roster.version}: "
-        "compare `secagg roster list` on both sides",
+        "compare `secagg roster show` on both sides",
     )
 
 

@@ -9,6 +9,7 @@ from secagg.crypto import transcript
 from secagg.differences import SummedSet
 from secagg.messages import (
     Certificate,
+    Envelope,
     Extra,
     Manifest,
     NoiseRecord,
@@ -19,6 +20,7 @@ from secagg.messages import (
 from secagg.names import PeerId
 from secagg.params import WEIGHT, Parameters
 from secagg.roster import Roster
+from secagg.roster_chain import PinnedRosters
 from secagg.rounds.consistency import check_certificate
 from secagg.rounds.manifest import check_members
 from secagg.signing import open_envelope
@@ -82,7 +84,12 @@ def summed_of(past: PastRound, *, members: int) -> SummedSet:
 
 
 def next_link(
-    past: PastRound, *, head: bytes, task_id: str, aggregator: PeerId, roster: Roster
+    past: PastRound,
+    *,
+    head: bytes,
+    task_id: str,
+    aggregator: PeerId,
+    rosters: PinnedRosters,
 ) -> bytes:
     """Check one past round from its evidence and return the head after it.
 
@@ -91,15 +98,16 @@ def next_link(
         head: the client's head before it.
         task_id: the task whose chain is walked.
         aggregator: who signed.
-        roster: for all keys.
+        rosters: the pinned versions; that which the Manifest names has all keys.
 
     Raises:
         RemoteProtocolError: rule 4.8-4 and those of the parts.
     """
-    members = len(roster.members)
+    members = rosters.largest
+    manifest_env = codec.decode_envelope(past.manifest, members=members)
+    roster = _roster_of(manifest_env, rosters)
     errors.require("4.8-4", aggregator in roster.aggregators, f"{aggregator} is none")
     public = roster.member(aggregator).key
-    manifest_env = codec.decode_envelope(past.manifest, members=members)
     sid = transcript.session_id(manifest_env.body)
     manifest = open_envelope(manifest_env, public=public, h=sid, members=members)
     result_env = codec.decode_envelope(past.result, members=members)
@@ -131,3 +139,17 @@ def next_link(
         aggregator=aggregator,
     )
     return transcript.link(head, sid, past.h3, result_env.body)
+
+
+def _roster_of(envelope: Envelope, rosters: PinnedRosters) -> Roster:
+    """Return the pinned version that a Manifest names; it is not verified yet."""
+    manifest = None
+    if envelope.type == "Manifest":
+        manifest = codec.decode_body("Manifest", envelope.body, members=rosters.largest)
+    if not isinstance(manifest, Manifest):
+        raise errors.RemoteProtocolError("4.8-4", "a link without its Manifest")
+    named = rosters.named(manifest.roster_hash)
+    errors.require(
+        "4.8-4", named is not None, "a link under a roster that is not pinned"
+    )
+    return named or rosters.newest

@@ -14,9 +14,11 @@ from websockets.asyncio.client import connect
 from secagg import vector
 from secagg.drivers import progress
 from secagg.drivers.aggregator import quotas
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import websocket
+from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.doorkeeper import Doorkeeper
-from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME, Door, enter
+from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME, enter
 from secagg.drivers.wire.lobby import Standing as Here
 from secagg.drivers.wire.tls import client_context
 from secagg.drivers.wire.transport import ConnectionLost
@@ -46,7 +48,7 @@ async def proved(world: World, peer):
     transport = await world._connect(peer)
     door = Door(
         identity=world.consortium.silos[peer],
-        roster=world.consortium.roster,
+        book=RosterBook(world.consortium.roster),
         entropy=SeededEntropy(peer.encode()),
         clock=world.clock,
     )

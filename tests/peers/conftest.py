@@ -8,7 +8,8 @@ import pytest
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
-from secagg.roster import Roster, RosterMember, SignedRoster
+from secagg.roster import Roster, RosterMember
+from secagg.roster_chain import RosterChain
 
 HOSPITALS = ("basel", "bern", "chur", "zug")
 
@@ -45,11 +46,10 @@ def make_consortium(folder, hospitals=HOSPITALS):
         )
         for party in sorted(parties[1:])
     ]
-    roster = Roster(consortium="Cardio", version=1, members=tuple(members))
     key = identities["consortium"].key
-    signed = SignedRoster.sign(roster, key)
-    (folder / "roster.json").write_text(signed.to_json(), encoding="utf-8")
-    return Consortium(folder, key.public, roster)
+    chain = RosterChain.founded("Cardio", members, key)
+    (folder / "roster.json").write_text(chain.to_json(), encoding="utf-8")
+    return Consortium(folder, key.public, chain.newest)
 
 
 @pytest.fixture

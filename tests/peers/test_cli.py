@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 import sys
 from pathlib import Path
@@ -204,7 +205,7 @@ def test_an_identity_is_encrypted_from_the_first_moment(folder) -> None:
 
 
 def test_a_roster_grows_by_accepting_cards(enrolled) -> None:
-    listed = json.loads(succeed("roster", "list", "roster.json", "--json").stdout)
+    listed = json.loads(succeed("roster", "show", "roster.json", "--json").stdout)
     assert listed["version"] == 2
     assert [member["id"] for member in listed["members"]] == ["agg", "bern"]
 
@@ -236,7 +237,7 @@ def test_a_person_is_asked_about_the_fingerprint(enrolled, answer, version) -> N
         "consortium.identity.json", input=answer,
     )  # fmt: skip
     assert (result.exit_code == 0) == (answer == "y\n")
-    listed = json.loads(succeed("roster", "list", "roster.json", "--json").stdout)
+    listed = json.loads(succeed("roster", "show", "roster.json", "--json").stdout)
     assert listed["version"] == version
 
 
@@ -266,17 +267,107 @@ def test_an_edited_roster_is_refused(enrolled) -> None:
     assert "2.1-2" in line
 
 
-def test_a_key_that_differs_is_named(enrolled) -> None:
+def signing(action, *options):
+    return (
+        "roster", action, *options, "--roster", "roster.json",
+        "--key", "consortium.identity.json",
+    )  # fmt: skip
+
+
+def rotated(peer):
+    succeed("identity", "rotate", f"{peer}.identity.json")
+    card = f"{peer}.next.card.json"
+    return card, read_card(Path(card)).fingerprint
+
+
+def listed():
+    return json.loads(succeed("roster", "show", "roster.json", "--json").stdout)
+
+
+def test_a_member_gets_the_key_whose_card_its_old_key_signed(enrolled) -> None:
     (enrolled / "old.json").write_bytes((enrolled / "roster.json").read_bytes())
-    (enrolled / "bern.identity.json").unlink()
-    succeed("identity", "new", "bern")
-    accept("bern", "--replace")
+    card, read_out = rotated("bern")
+    said = succeed(*signing("rotate", card, "--fingerprint", read_out)).stdout
+    assert read_out in said.replace("\n", "")
+    assert listed()["members"][1]["fingerprint"] == read_out
     line = refused(
         "roster", "check", "old.json", "roster.json", "--consortium-key",
         key_of_consortium(),
     )  # fmt: skip
     assert "bern: key" in line
     assert line.endswith("Use the newest on both sides: roster.json")
+
+
+def test_2_1_7_a_new_key_that_the_old_one_did_not_sign_needs_a_word(enrolled) -> None:
+    (enrolled / "bern.identity.json").unlink()
+    succeed("identity", "new", "bern")
+    read_out = read_card_of("bern").fingerprint
+    command = signing("rotate", "bern.card.json", "--fingerprint", read_out)
+    assert "2.1-7" in refused(*command)
+    assert listed()["version"] == 2
+    succeed(*command, "--old-key-lost")
+    assert listed()["members"][1]["fingerprint"] == read_out
+
+
+def test_accepting_another_key_of_a_member_names_the_right_command(enrolled) -> None:
+    card, read_out = rotated("bern")
+    line = refused(*signing("accept", card, "--fingerprint", read_out))
+    assert "secagg roster rotate" in line
+
+
+@pytest.mark.parametrize(("answer", "version"), [("y\n", 3), ("n\n", 2)])
+def test_a_person_is_asked_before_a_member_is_revoked(enrolled, answer, version):
+    result = run(*signing("revoke", "bern"), input=answer)
+    assert read_card_of("bern").fingerprint in result.output
+    assert listed()["version"] == version
+
+
+def test_a_revoked_member_is_gone(enrolled) -> None:
+    succeed(*signing("revoke", "bern", "--yes"))
+    assert [member["id"] for member in listed()["members"]] == ["agg"]
+    line = refused(*signing("revoke", "bern", "--yes"))
+    assert "'bern' is not in version 3" in line
+
+
+def test_an_identity_is_shown_with_the_digits_that_are_read_aloud(enrolled) -> None:
+    shown = succeed("identity", "show", "bern.identity.json").stdout
+    assert re.search(r"fingerprint +(\d{5}-){5}\d{5}", shown)
+
+
+@pytest.fixture
+def place(enrolled):
+    """A program's file that names a roster of its own, and version 3 beside it."""
+    key = key_of_consortium()
+    path = enrolled / "program.toml"
+    path.write_text(f'roster = "own.json"\nconsortium_key = "{key}"\nport = 1\n')
+    (enrolled / "own.json").write_bytes((enrolled / "roster.json").read_bytes())
+    succeed(*signing("revoke", "bern", "--yes"))
+    return path
+
+
+def test_a_newer_roster_is_installed_where_the_program_looks(place) -> None:
+    succeed("roster", "install", "roster.json", "--config", str(place))
+    own = json.loads(succeed("roster", "show", "own.json", "--json").stdout)
+    assert own["version"] == 3
+
+
+def test_2_1_6_an_older_roster_is_not_installed(place, enrolled) -> None:
+    (enrolled / "old.json").write_bytes((enrolled / "own.json").read_bytes())
+    succeed("roster", "install", "roster.json", "--config", str(place))
+    line = refused("roster", "install", "old.json", "--config", str(place))
+    assert "never goes back" in line
+
+
+def test_2_1_5_a_forked_roster_is_not_installed(place, enrolled) -> None:
+    succeed("roster", "install", "roster.json", "--config", str(place))
+    (enrolled / "roster.json").write_bytes((enrolled / "own.json").read_bytes())
+    fork = json.loads((enrolled / "roster.json").read_text())
+    fork["versions"].pop()
+    (enrolled / "roster.json").write_text(json.dumps(fork))
+    succeed(*signing("revoke", "agg", "--yes"))
+    line = refused("roster", "install", "roster.json", "--config", str(place))
+    assert "2.1-5" in line
+    assert "forked" in line
 
 
 def test_two_rosters_that_agree_are_confirmed(enrolled) -> None:
@@ -289,9 +380,9 @@ def test_two_rosters_that_agree_are_confirmed(enrolled) -> None:
 
 
 def test_a_list_says_whether_the_signature_was_checked(enrolled) -> None:
-    assert "not checked" in succeed("roster", "list", "roster.json").stdout
+    assert "not checked" in succeed("roster", "show", "roster.json").stdout
     checked = succeed(
-        "roster", "list", "roster.json", "--consortium-key", key_of_consortium()
+        "roster", "show", "roster.json", "--consortium-key", key_of_consortium()
     )
     assert "signed by the consortium" in checked.stdout
 
@@ -367,10 +458,11 @@ def test_a_roster_of_another_consortium_is_one_line(hospital_file) -> None:
 
 def test_an_identity_that_is_not_enrolled_is_one_line(hospital_file, enrolled) -> None:
     path = hospital_file()
+    path.write_text(path.read_text() + '[policy]\nroster_updates = "pinned"\n')
     (enrolled / "bern.identity.json").unlink()
     succeed("identity", "new", "bern")
     line = refused("hospital", "--config", path)
-    assert "have it enrolled" in line
+    assert "rotate the key to ours" in line
 
 
 AGGREGATOR = """

@@ -30,6 +30,7 @@ from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.names import PeerId
 from secagg.roster import AGGREGATOR, HOSPITAL, SignedRoster
+from secagg.roster_chain import RosterChain
 from tests.peers.test_membership import pem_files
 
 WARD = """
@@ -132,7 +133,8 @@ def refound(consortium, **changes):
     signer = Identity.load(consortium.folder / "consortium.identity.json")
     roster = replace(consortium.roster, **changes)
     signed = SignedRoster.sign(roster, signer.key)
-    consortium.write("roster.json", signed.to_json())
+    chain = RosterChain.opened([signed], signer.key.public)
+    consortium.write("roster.json", chain.to_json())
     return roster
 
 
@@ -549,7 +551,7 @@ async def test_an_aggregator_that_does_not_know_us_is_found_at_tls(
 async def test_another_roster_is_said_with_both_and_the_door_not_tried(
     consortium, bern
 ) -> None:
-    roster = replace(consortium.roster, version=2)
+    roster = replace(consortium.roster, previous=bytes(32))
     seen: list[progress.Progress] = []
     async with served(consortium, seen, roster=roster) as port:
         report = await looked_at(way(bern, f"wss://127.0.0.1:{port}"))

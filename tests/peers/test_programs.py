@@ -1,7 +1,6 @@
 """peers.hospital and peers.aggregator, run together."""
 
 import contextlib
-import dataclasses
 import http.client
 import itertools
 import json
@@ -21,6 +20,7 @@ from secagg.device.chunks import DeviceChunks
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.settings import Settings
 from secagg.names import PeerId
+from secagg.roster_chain import RosterChain
 from tests.peers.programs import (
     FIRST,
     HOSPITALS,
@@ -386,18 +386,21 @@ async def test_rounds_that_no_hospital_joins_are_reported_and_end(
     assert any("min_bits" in event["detail"] for event in said)
 
 
-async def test_a_hospital_with_another_roster_ends_with_the_remedy(tmp_path) -> None:
+async def test_2_1_5_a_hospital_with_a_forked_roster_ends_with_the_remedy(
+    tmp_path,
+) -> None:
     programs = Programs(tmp_path, rounds=1, ready_deadline=0.5)
     await programs.run()
-    roster = enrolment.verified(tmp_path / "roster.json", programs.signer.key.public)
-    newer = dataclasses.replace(roster, version=2)
-    enrolment.write_roster(tmp_path / "newer.json", newer, programs.signer)
+    chain = enrolment.verified(tmp_path / "roster.json", programs.signer.key.public)
+    members = [one for one in chain.newest.members if one.id != "bern"]
+    fork = RosterChain.founded("Cardio", members, programs.signer.key)
+    enrolment.write_roster(tmp_path / "fork.json", fork)
     again = Programs(tmp_path, rounds=2, ready_deadline=0.5)
-    again.rosters["zug"] = tmp_path / "newer.json"
+    again.rosters["zug"] = tmp_path / "fork.json"
     await again.run()
     ended = again.ended["zug"]
-    assert isinstance(ended, errors.ConnectionRefused)
-    assert "roster" in str(ended)
+    assert isinstance(ended, enrolment.EnrolmentError)
+    assert "forked" in str(ended)
 
 
 async def test_both_programs_tell_who_watches_them_how_they_are(tmp_path) -> None:

@@ -9,12 +9,13 @@ from peers.membership import Membership
 from secagg import errors, events
 from secagg.consortium import Consortium
 from secagg.drivers.aggregator.journal import COMPLETED, FAILED, FILE_NAME, Journal
+from secagg.drivers.roster_book import RosterBook
 from secagg.names import Round
 from secagg.server import Server
 from secagg.task import Task
 
 CONSORTIUM = Consortium.of(4, b"state folder")
-MEMBER = Membership(identity=CONSORTIUM.aggregator, roster=CONSORTIUM.roster)
+MEMBER = Membership(identity=CONSORTIUM.aggregator, book=RosterBook(CONSORTIUM.roster))
 SILO = next(iter(CONSORTIUM.silos))
 MANIFEST = Task(task_id="demo", length=5, clip=1.0).manifest(
     aggregator=CONSORTIUM.aggregator.id,

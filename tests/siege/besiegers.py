@@ -20,8 +20,10 @@ from peers.descriptors import raise_limit
 from secagg import errors, vector
 from secagg.codec import encode_envelope
 from secagg.drivers.clock import SystemClock
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import lobby, websocket
 from secagg.drivers.wire.connection import Connection
+from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.tls import client_context
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.drivers.wire.websocket import WebSocketTransport
@@ -110,57 +112,59 @@ STALLING: Final = (silent, half_greeted, greeted, slow, challenged)
 
 # --- flooding: each sends on a proved connection until it is cut ------------------
 
-Proved = tuple[WebSocketTransport, Connection, lobby.Door]
+Proved = tuple[WebSocketTransport, Connection, Door]
 
 
 async def _enter(port: int, peer: PeerId) -> Proved:
     transport = await websocket.dial(f"wss://{HOST}:{port}", CONTEXTS[peer])
-    door = lobby.Door(
+    door = Door(
         identity=CONSORTIUM.silos[peer],
-        roster=CONSORTIUM.roster,
+        book=RosterBook(CONSORTIUM.roster),
         entropy=SystemEntropy(),
         clock=SystemClock(),
     )
     server = CONSORTIUM.aggregator.id
     try:
-        connection, _ = await lobby.enter(transport, door, server, lobby.Standing())
+        entered = await lobby.enter(transport, door, server, lobby.Standing())
+        assert entered is not None
+        connection, _ = entered
     except BaseException:
         await transport.close()
         raise
     return transport, connection, door
 
 
-def _ready(connection: Connection, door: lobby.Door) -> Envelope:
+def _ready(connection: Connection, door: Door) -> Envelope:
     ready = Ready(
         task_id="siege", round_no=9, model_hash=bytes(32), ready_nonce=bytes(32)
     )
     return lobby.lobby_seal(ready, door=door, connection=connection)
 
 
-def readies(connection: Connection, door: lobby.Door) -> bytes:
+def readies(connection: Connection, door: Door) -> bytes:
     """A message that is sound, a thousand times."""
     return vector.envelope_frame(encode_envelope(_ready(connection, door)))
 
 
-def unsigned(connection: Connection, door: lobby.Door) -> bytes:
+def unsigned(connection: Connection, door: Door) -> bytes:
     """A message whose signature is false."""
     sound = _ready(connection, door)
     return vector.envelope_frame(encode_envelope(replace(sound, signature=bytes(64))))
 
 
-def garbage(connection: Connection, door: lobby.Door) -> bytes:
+def garbage(connection: Connection, door: Door) -> bytes:
     """Bytes that are no envelope."""
     del connection, door
     return vector.envelope_frame(bytes(30_000))
 
 
-def chunks(connection: Connection, door: lobby.Door) -> bytes:
+def chunks(connection: Connection, door: Door) -> bytes:
     """A chunk that nobody asked for."""
     del connection, door
     return vector.chunk_frame(SessionId(bytes(32)), 0, bytes(20_000))
 
 
-def large(connection: Connection, door: lobby.Door) -> bytes:
+def large(connection: Connection, door: Door) -> bytes:
     """A frame of 4 MiB."""
     del connection, door
     return bytes(4 << 20)
@@ -170,7 +174,7 @@ FLOODING: Final = (readies, unsigned, garbage, chunks, large)
 
 
 async def flood(
-    port: int, peer: PeerId, what: Callable[[Connection, lobby.Door], bytes]
+    port: int, peer: PeerId, what: Callable[[Connection, Door], bytes]
 ) -> None:
     """Send the same frame until the line is cut."""
     transport, connection, door = await _enter(port, peer)

@@ -14,7 +14,7 @@ from protocol_spec.model.plane import Upload
 from protocol_spec.model.refusal import RefusedError
 from protocol_spec.model.rotation import Rotation
 from tests.invariants import lp
-from tests.spec.vector_files import content, names, refusals, roster_of
+from tests.spec.vector_files import content, names, refusals, roster_of, rosters_of
 
 
 def outcome(run):
@@ -45,20 +45,25 @@ def test_a_lobby_message_is_taken_or_refused_as_the_file_says(name):
     read = content(name)
     other = bytes.fromhex(read["other_nonce"] or "")
     nonce = bytes.fromhex(read["nonce"])
-    end = End(roster_of(read), read["me"], read["peer"], read["now_ms"], nonce, other)
+    key = bytes.fromhex(read["roster"]["consortium_key"])
+    who = (read["me"], read["peer"], read["now_ms"])
+    end = End(rosters_of(read), key, *who, nonce, other, read["behind"])
     found = outcome(lambda: end.take(bytes.fromhex(read["envelope"])))
     assert found == expected_rule(read) or (
         isinstance(found, dict) and not expected_rule(read)
     )
+    if "pinned" in read:
+        assert end.roster.hash.hex() == read["pinned"]
 
 
 @pytest.mark.parametrize("name", names("history"))
 def test_a_history_leads_to_the_head_that_the_file_says_or_nowhere(name):
     read = content(name)
-    roster = roster_of(read)
-    history = decode_body("History", bytes.fromhex(read["history"]), len(roster.keys))
+    rosters = rosters_of(read)
+    members = len(rosters[-1].keys)
+    history = decode_body("History", bytes.fromhex(read["history"]), members)
     start = (read["task_id"], bytes.fromhex(read["head"]), read["aggregator"])
-    found = outcome(lambda: chain.walk(history, *start, roster).hex())
+    found = outcome(lambda: chain.walk(history, *start, rosters).hex())
     assert found == (expected_rule(read) or read["new_head"])
 
 

@@ -87,6 +87,11 @@ def roster_of(read: dict[str, Any]) -> Roster:
     return open_roster(*map(bytes.fromhex, parts))
 
 
+def rosters_of(read: dict[str, Any]) -> list[Roster]:
+    """The versions of a file, the newest last."""
+    return [roster_of({"roster": one}) for one in (*read["earlier"], read["roster"])]
+
+
 def machine_of(read: dict[str, Any], who: str) -> Client | Server:
     """A party of a session file, before its first operation."""
     party = read["parties"][who]

@@ -14,6 +14,7 @@ from secagg.crypto import agree, canonical, sign, transcript
 from secagg.crypto.aead import open_sealed
 from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.drivers.aggregator.storing import Storing
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import lobby
 from secagg.drivers.wire.connection import Connection
 from secagg.entropy import SeededEntropy
@@ -22,12 +23,13 @@ from secagg.messages import Extra, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
 from secagg.released import ReleasedVector
+from secagg.roster import Roster
 from secagg.rounds import result
 from secagg.signing import seal
 from secagg.transitions import ServerPhase
 from secagg.vector import ChunkFrame, Chunks
 from tests.samples import sound_manifest
-from tests.vectors.files import roster_of, unhex
+from tests.vectors.files import chain_of, roster_of, unhex
 
 File = dict[str, Any]
 STRANGER = Identity.generate(PeerId("stranger"), SeededEntropy(b"stranger"))
@@ -103,9 +105,9 @@ def sealed_case(file: File, case: File) -> None:
 
 def walk_history(file: File) -> bytes:
     """The head that a History leads to."""
-    roster = roster_of(file["roster"])
+    rosters = chain_of(file)
     body = unhex(file["history"])
-    history = codec.decode_body("History", body, members=len(roster.members))
+    history = codec.decode_body("History", body, members=rosters.largest)
     assert isinstance(history, msg.History)
     head = unhex(file["head"])
     for past in history.rounds:
@@ -114,7 +116,7 @@ def walk_history(file: File) -> bytes:
             head=head,
             task_id=file["task_id"],
             aggregator=PeerId(file["aggregator"]),
-            roster=roster,
+            rosters=rosters,
         )
     return head
 
@@ -205,32 +207,53 @@ def lobby_message(file: File) -> None:
     asyncio.run(_lobby_message(file))
 
 
-async def _lobby_message(file: File) -> None:
-    roster = roster_of(file["roster"])
-    identity = Identity(PeerId(file["me"]), bytes(range(32)))
-    nonce = unhex(file["nonce"])
-    door: Any = SimpleNamespace(
-        identity=identity,
-        roster=roster,
-        entropy=None,
-        clock=SimpleNamespace(now_ms=lambda: file["now_ms"]),
-        nonce=lambda: nonce,
+def identity_of(peer: str) -> Identity:
+    """A party's identity, as every file has it."""
+    return Identity(
+        PeerId(peer), hashlib.sha256(f"identity of {peer}".encode()).digest()
     )
+
+
+class Door:
+    """A door that draws the file's nonce."""
+
+    def __init__(self, file: File) -> None:
+        self.identity = identity_of(file["me"])
+        self.book = RosterBook(chain_of(file))
+        self.clock = SimpleNamespace(now_ms=lambda: file["now_ms"])
+        self._nonce = unhex(file["nonce"])
+
+    @property
+    def roster(self) -> Roster:
+        return self.book.newest
+
+    def nonce(self) -> bytes:
+        return self._nonce
+
+
+def pinned_by(file: File) -> str:
+    """The hash of what is pinned once the message was taken."""
+    return asyncio.run(_lobby_message(file)).hex()
+
+
+async def _lobby_message(file: File) -> bytes:
+    door: Any = Door(file)
     data = unhex(file["envelope"])
-    envelope = codec.decode_envelope(data, members=len(roster.members))
+    envelope = codec.decode_envelope(data, members=door.book.largest)
     frame, peer = vector.envelope_frame(data), PeerId(file["peer"])
     match envelope.type:
         case "Challenge":
             await _until_answered(lobby._enter(OneFrame(frame), door, peer, ANYWHERE))
         case "Hello":
             await _until_answered(lobby._admit(OneFrame(frame), door, nowhere))
-        case "Welcome":
-            await _welcome(file, frame, door)
+        case "Welcome" | "Rosters":
+            await _after_challenge(file, frame, door)
         case _:
-            hc = connection_of(file)
-            line: Any = OneFrame()
-            connection = Connection(line, peer=peer, hc=hc)
+            hc, line = connection_of(file), OneFrame()
+            connection = Connection(line, peer=peer, hc=hc, roster=door.roster)
             lobby.lobby_open(envelope, door=door, connection=connection)
+    pinned: bytes = door.roster.hash
+    return pinned
 
 
 ANYWHERE = lobby.Standing()
@@ -248,10 +271,11 @@ async def _until_answered(handshake: Any) -> None:
         return
 
 
-async def _welcome(file: File, frame: bytes, door: Any) -> None:
-    """Take a Welcome. The file has no Challenge: its proof is taken as read."""
+async def _after_challenge(file: File, frame: bytes, door: Any) -> None:
+    """Take what follows a Challenge. The file has none: its proof is taken as read."""
     challenge = msg.Challenge(
         nonce=unhex(file["other_nonce"]),
+        roster_version=door.roster.version + file["behind"],
         roster_hash=door.roster.hash,
         time_ms=file["now_ms"],
     )

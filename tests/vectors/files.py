@@ -9,10 +9,9 @@ from functools import cache
 from typing import Any
 
 import protocol_spec
-from secagg.crypto import canonical
-from secagg.names import PeerId
 from secagg.params import Parameters
-from secagg.roster import Roster, RosterMember, SignedRoster
+from secagg.roster import Roster, SignedRoster
+from secagg.roster_chain import RosterChain
 
 FOLDER = pathlib.Path(protocol_spec.__file__).parent / "vectors" / "v1"
 
@@ -63,15 +62,18 @@ class ScriptedEntropy:
 
 def roster_of(given: Mapping[str, str]) -> Roster:
     """The roster of a file, its signature verified."""
-    body = unhex(given["body"])
-    value: Any = canonical.unpack(body, len(body))
-    members = tuple(
-        RosterMember(id=PeerId(id_), role=role, key=key, name=name)
-        for id_, role, key, name in value[2]
-    )
-    roster = Roster(consortium=value[0], version=value[1], members=members)
-    signed = SignedRoster(roster, unhex(given["signature"]))
-    return signed.verify(unhex(given["consortium_key"]))
+    return signed_of(given).verify(unhex(given["consortium_key"]))
+
+
+def signed_of(given: Mapping[str, str]) -> SignedRoster:
+    """The roster of a file as it is signed, not verified."""
+    return SignedRoster.from_wire(unhex(given["body"]), unhex(given["signature"]))
+
+
+def chain_of(file: Mapping[str, Any]) -> RosterChain:
+    """The versions of a file, verified."""
+    versions = [signed_of(given) for given in (*file["earlier"], file["roster"])]
+    return RosterChain.opened(versions, unhex(file["roster"]["consortium_key"]))
 
 
 def derived_of(params: Parameters) -> dict[str, Any]:

@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import functools
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
 from secagg import engine, errors
-from secagg.drivers.aggregator.connections import Connections
+from secagg.drivers import progress
+from secagg.drivers.aggregator.connections import ROOM_FOR_MORE, Connections
 from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.quotas import largest_frame
@@ -25,11 +26,12 @@ from secagg.drivers.aggregator.state import AggregatorState
 from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.aggregator.vitals import Vitals
 from secagg.drivers.outcome import RoundOutcome
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.transport import Transport
 from secagg.masked_chunks import chunks_of
 from secagg.names import PeerId
 from secagg.robust.check import Means
+from secagg.roster import Roster, SignedRoster
 from secagg.server import Server
 
 NO_MODEL = bytes(32)
@@ -70,26 +72,27 @@ class Aggregator:
             settings.state,
             task_id=settings.task.task_id,
             budget=settings.allowed(),
-            members=len(settings.roster.members),
+            members=settings.book.largest,
             journal_url=settings.journal,
         )
         self._door = Door(
             identity=settings.identity,
-            roster=settings.roster,
+            book=settings.book,
             entropy=settings.entropy,
             clock=settings.clock,
         )
         self._connections = Connections()
         self._stage = Stage()
-        members, task = len(settings.roster.members), settings.task
-        self.max_frame = largest_frame(members, task.chunk_log2)
+        members = settings.book.largest + ROOM_FOR_MORE
+        self.max_frame = largest_frame(members, settings.task.chunk_log2)
+        self._followers: list[Callable[[Roster], None]] = []
         self._running = False
         self._engine = functools.cache(
             functools.partial(engine.engine, settings.engine)
         )
         self.vitals = Vitals(
-            task=task,
-            roster=settings.roster,
+            task=settings.task,
+            book=settings.book,
             directory=self._state.directory,
             journal=self._state.journal,
             connections=self._connections,
@@ -130,7 +133,8 @@ class Aggregator:
         if row is None:
             return
         round_ = await self._restored(row)
-        if row.status == OPEN:
+        still = journal.last_round(task_id)
+        if still is not None and still.status == OPEN:
             self._stage.round = round_
         elif row.status == COMPLETED:
             self._note(round_, await round_.run())
@@ -176,6 +180,40 @@ class Aggregator:
     def readmit(self, peer: PeerId) -> None:
         """Let a member that was blamed take part again."""
         self._state.journal.readmit(self._settings.task.task_id, peer)
+
+    def take_roster(self, versions: Iterable[SignedRoster]) -> bool:
+        """Take up newer versions of the roster; return whether there were any.
+
+        The session that runs goes on under its own roster; the next one names the
+        newest. Who is connected comes back for it by itself.
+
+        Raises:
+            RemoteProtocolError: they do not continue the roster (rules 2.1-2 to 2.1-5).
+            ConnectionRefused: the newest one has another key of this aggregator, which
+                has to be restarted with that.
+            StateError: not written.
+            LocalProtocolError: it was given a roster by itself, and no book.
+        """
+        given = tuple(versions)
+        if given:
+            self._settings.check_key(given[-1].claimed)
+        if not self._settings.book.pin(given):
+            return False
+        newest = self._door.roster
+        told = progress.RosterPinned(version=newest.version, hash=newest.hash)
+        self._settings.observer(told)
+        for follower in self._followers:
+            follower(newest)
+        round_ = self._stage.round
+        if round_ is not None:
+            round_.expect(self._terms().expected)
+        if round_ is None or round_.gathers:
+            self._reception.renew()
+        return True
+
+    def follow_roster(self, follower: Callable[[Roster], None]) -> None:
+        """Have `follower` called with every further version of the roster."""
+        self._followers.append(follower)
 
     def stop_round(self, reason: str) -> None:
         """End the running session for everybody (code 0-1); it is not resumed."""

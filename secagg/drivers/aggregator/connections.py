@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -11,10 +12,17 @@ from secagg.drivers.outcome import Traffic
 from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.messages import DealerList, Envelope
 from secagg.names import PeerId
+from secagg.roster import Roster
 from secagg.vector import envelope_frame
 
 FLUSH_SECONDS: Final = 5.0
 """How long a goodbye may take."""
+
+RENEWED: Final = "the roster has changed: connect again"
+"""Why a connection ends that was proved under an older version of the roster."""
+
+ROOM_FOR_MORE: Final = 256
+"""Members that a running aggregator's limits leave room for beyond those it has."""
 
 _BEFORE_CHUNKS: Final = DealerList.__name__
 """What a client answers with its chunks (spec 4.5)."""
@@ -53,9 +61,23 @@ class Connections:
         self._by_peer[connection.peer] = connection
         self._expect[connection.peer] = expect_chunks
         if older is not None:
-            task = asyncio.create_task(older.close(REPLACED))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._close(older, REPLACED)
+
+    def renew(self, roster: Roster) -> tuple[PeerId, ...]:
+        """Have those come back that proved themselves under another version than this.
+
+        Returns:
+            Who they are; what is queued for them is sent first.
+        """
+        stale = [c for c in self._by_peer.values() if c.roster.hash != roster.hash]
+        for connection in stale:
+            self._close(connection, RENEWED, flush=True)
+        return tuple(connection.peer for connection in stale)
+
+    def _close(self, connection: Connection, why: str, *, flush: bool = False) -> None:
+        task = asyncio.create_task(_closed(connection, why, flush))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that ended, and keep what it carried."""
@@ -105,6 +127,13 @@ class Connections:
             _, late = await asyncio.wait(ends, timeout=FLUSH_SECONDS)
             for task in late:
                 task.cancel()
+
+
+async def _closed(connection: Connection, why: str, flush: bool) -> None:
+    if flush:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(connection.flush(), FLUSH_SECONDS)
+    await connection.close(why)
 
 
 def _added(traffic: Traffic, connection: Connection) -> Traffic:

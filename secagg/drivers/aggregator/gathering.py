@@ -39,6 +39,11 @@ class Gathering:
         self._observer(progress.PeerReady(peer=peer, waiting_for=waiting))
         self._changed.set()
 
+    def expect(self, expected: frozenset[PeerId]) -> None:
+        """Wait for these from now on: the roster has changed."""
+        self._expected = expected - self.barred
+        self._changed.set()
+
     def remove(self, peers: Collection[PeerId]) -> None:
         """Forget those that were silent or are blamed; they may say Ready again."""
         for peer in peers:
@@ -78,8 +83,8 @@ class Gathering:
         self._expected = expected
         timer = asyncio.create_task(clock.deadline(seconds))
         try:
-            while not self._enough(expected, least):
-                hopeless = not patient and not expected
+            while not self._enough(self._expected, least):
+                hopeless = not patient and not self._expected
                 if timer.done() or hopeless:
                     break
                 await self._change(timer)

@@ -16,7 +16,7 @@ from secagg import messages as msg
 from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
-from secagg.drivers.aggregator.connections import Connections
+from secagg.drivers.aggregator.connections import RENEWED, Connections
 from secagg.drivers.aggregator.gathering import KEPT_COIN
 from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
@@ -32,7 +32,7 @@ from secagg.drivers.aggregator.session import Session
 from secagg.drivers.progress import Observer
 from secagg.drivers.wire import lobby
 from secagg.drivers.wire.connection import Connection
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.transport import ConnectionLost, Transport
 from secagg.names import PeerId, SessionId
 from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame
@@ -106,7 +106,6 @@ class Reception:
         self.library = Library(blobs)
         self._archive = Archive(journal, self._seal)
         self._observer = observer
-        self._members = len(door.roster.members)
         self._max_frame = max_frame
         self._quotas = Quotas(door.clock)
         self._inlet = Inlet()
@@ -116,13 +115,19 @@ class Reception:
         gated = Gated(transport, self._inlet, chunk_frame=self._max_frame)
         try:
             let_in = functools.partial(self._let_in, gated)
-            connection, hello = await lobby.admit(gated, self._door, let_in)
+            admitted = await lobby.admit(gated, self._door, let_in)
         except errors.RemoteProtocolError as error:
             await self._refuse(gated, error)
             return
         except ConnectionLost:
             await gated.close()
             return
+        if isinstance(admitted, lobby.Informed):
+            given = progress.RosterGiven(peer=admitted.peer, since=admitted.version)
+            self._observer(given)
+            await gated.close(RENEWED)
+            return
+        connection, hello = admitted
         self._connections.admit(connection, gated.expect_chunks)
         self._observer(progress.Connected(peer=connection.peer))
         try:
@@ -132,11 +137,22 @@ class Reception:
             await gated.close()
 
     def announce(self, ready: Collection[PeerId] = ()) -> None:
-        """Tell everybody who is connected of the open round, but for who is ready."""
+        """Tell everybody who is connected of the open round, but for who is ready.
+
+        Between two sessions, so that a new roster is gone by from here on.
+        """
+        self.renew()
         for peer in self._connections.peers:
             connection = self._connections.get(peer)
             if connection is not None and peer not in ready:
                 self._announce_to(connection)
+
+    def renew(self) -> None:
+        """Have who knows an older roster come back: it is given the newest then."""
+        stale = self._connections.renew(self._door.roster)
+        if self._stage.round is not None:
+            # Each says Ready again.
+            self._stage.round.gathering.remove(stale)
 
     def miss(self, peer: PeerId, round_no: int, reason: str) -> None:
         """Tell `peer` that a round went on without it."""
@@ -190,7 +206,7 @@ class Reception:
             RemoteProtocolError: it comes, or breaks rules, too often (rule 8-7).
         """
         self._quotas.of(peer).connected(peer)
-        gated.allow(largest_message(self._members))
+        gated.allow(largest_message(self._door.book.largest))
         index = self._next_chunk(peer, sid)
         if index is not None:
             gated.expect_chunks()
@@ -242,7 +258,9 @@ class Reception:
         match frame:
             case EnvelopeFrame():
                 quota.message(len(frame.envelope), self._phase(), self._outbox())
-                envelope = codec.decode_envelope(frame.envelope, members=self._members)
+                envelope = codec.decode_envelope(
+                    frame.envelope, members=self._door.book.largest
+                )
                 self._envelope(connection, envelope)
             case ChunkFrame():
                 await self._chunk(connection.peer, quota, frame)
@@ -260,7 +278,7 @@ class Reception:
         round_ = self._stage.round
         session = None if round_ is None else round_.session
         if session is None:
-            return outbox_bytes(self._members, None)
+            return outbox_bytes(self._door.book.largest, None)
         return outbox_bytes(session.server.params.n, session.server.phase)
 
     def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:

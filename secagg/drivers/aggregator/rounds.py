@@ -13,12 +13,18 @@ from secagg import errors, events, pipeline
 from secagg.drivers import outcome
 from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.gathering import KEPT_COIN, Gathering
-from secagg.drivers.aggregator.journal import COMPLETED, FAILED, Journal, RoundRow
+from secagg.drivers.aggregator.journal import (
+    COMPLETED,
+    FAILED,
+    OPEN,
+    Journal,
+    RoundRow,
+)
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.session import Ended, Session
 from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.outcome import Attempt, RoundOutcome, Traffic
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.door import Door
 from secagg.messages import Manifest
 from secagg.names import PeerId, SessionId
 from secagg.released import ReleasedVector
@@ -95,10 +101,30 @@ class Round:
         )
         if row is None:
             return None
+        if self.row.status == OPEN and not self._resumable(row.manifest):
+            self._abandon(row.sid)
+            return None
         session = self._session_of(self._server(row.manifest), row.noise_seed)
         self.sessions.append(session)
         await session.resume(row.events)
         return None if session.over else session.sid
+
+    def _resumable(self, manifest: Manifest) -> bool:
+        """Whether we have the session's roster, and the key that it gives us."""
+        roster = self._site.door.book.named(manifest.roster_hash)
+        me = self._site.door.identity
+        return roster is not None and roster.member(me.id).key == me.key.public
+
+    def _abandon(self, sid: SessionId) -> None:
+        """End a session whose members would not know us any more (rule 4.7-6)."""
+        journal, task_id = self._site.journal, self._terms.task.task_id
+        journal.end_session(sid, FAILED)
+        journal.close_round(task_id, self.row.round_no, FAILED)
+
+    def expect(self, expected: frozenset[PeerId]) -> None:
+        """Wait for these from now on: the roster has changed."""
+        self._expected = expected
+        self.gathering.expect(expected)
 
     def stop(self, reason: str) -> None:
         """End the round for everybody; none of its sessions is resumed."""
@@ -188,8 +214,9 @@ class Round:
 
     def _server(self, manifest: Manifest) -> Server:
         door = self._site.door
+        roster = door.book.named(manifest.roster_hash) or door.roster
         try:
-            return Server(identity=door.identity, roster=door.roster, manifest=manifest)
+            return Server(identity=door.identity, roster=roster, manifest=manifest)
         except errors.RemoteProtocolError as error:
             raise errors.ParameterError(
                 f"no silo would join a session of this task: {error}"

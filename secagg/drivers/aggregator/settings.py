@@ -15,6 +15,7 @@ from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
+from secagg.drivers.roster_book import RosterBook
 from secagg.engine import AUTO
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
@@ -36,7 +37,7 @@ class Settings:
 
     Attributes:
         identity: the aggregator's, in the roster.
-        roster: the consortium's.
+        roster: the consortium's; a book if newer versions of it are to be taken up.
         task: what it asks for.
         state: the state directory; None keeps nothing beyond the process.
         journal: the database of journal and ledger; None for the state directory.
@@ -52,10 +53,11 @@ class Settings:
         observer: is told what happens.
         clock: deadlines and the time of day.
         entropy: nonces and noise seeds.
+        book: the versions of the roster.
     """
 
     identity: Identity
-    roster: Roster
+    roster: Roster | RosterBook
     task: Task
     state: Path | None = None
     journal: DatabaseUrl | None = None
@@ -70,20 +72,24 @@ class Settings:
     observer: Observer = unobserved
     clock: Clock = field(default_factory=SystemClock)
     entropy: Entropy = field(default_factory=SystemEntropy)
+    book: RosterBook = field(init=False)
 
     def __post_init__(self) -> None:
         """Keep what an observer raises away from the protocol, and repetitions."""
+        given = self.roster
+        book = given if isinstance(given, RosterBook) else RosterBook(given)
+        object.__setattr__(self, "book", book)
         observer = Refusals(self.clock, guarded(self.observer))
         object.__setattr__(self, "observer", observer)
 
     def terms(self) -> Terms:
         """Return when a session may open."""
         c = self.task.corruption_bound
-        hospitals = self.roster.hospitals
+        hospitals = self.book.newest.hospitals
         expected = hospitals if self.expected is None else self.expected
         return Terms(
             task=self.task,
-            expected=frozenset(expected),
+            expected=frozenset(expected) & frozenset(hospitals),
             least=max(self.min_members, 3 * c + 1, input_floor(3 * c + 1, c)),
             ready_seconds=self.ready_seconds,
             reconnect_seconds=self.reconnect_seconds,
@@ -110,7 +116,15 @@ class Settings:
         Raises:
             ConnectionRefused: the message says what to do.
         """
-        identity, roster = self.identity, self.roster
+        self.check_key(self.book.newest)
+
+    def check_key(self, roster: Roster) -> None:
+        """Refuse a roster that does not have this aggregator with this key.
+
+        Raises:
+            ConnectionRefused: the message says what to do.
+        """
+        identity = self.identity
         known = identity.id in roster.aggregators
         if not known or roster.member(identity.id).key != identity.key.public:
             raise errors.ConnectionRefused(

@@ -15,8 +15,8 @@ from typing import Final
 from secagg import errors
 from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.journal import Journal
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire.health import HEALTHZ, READYZ, Check, Verdict
-from secagg.roster import Roster
 from secagg.task import Task
 
 _ELEMENT_BYTES: Final = 4
@@ -47,7 +47,7 @@ class Vitals:
         self,
         *,
         task: Task,
-        roster: Roster,
+        book: RosterBook,
         directory: Path,
         journal: Journal,
         connections: Connections,
@@ -57,14 +57,14 @@ class Vitals:
 
         Args:
             task: whose rounds are run.
-            roster: who may take part.
+            book: who may take part.
             directory: of the state.
             journal: where a session is resumed from.
             connections: who is connected.
             listens: whether hospitals can dial in.
         """
         self._task = task
-        self._roster = roster
+        self._book = book
         self._directory = directory
         self._journal = journal
         self._connections = connections
@@ -85,11 +85,11 @@ class Vitals:
 
     async def ready(self) -> Verdict:
         """Return whether hospitals can come, and what they send has room."""
-        hospitals, listens = len(self._roster.hospitals), self._listens()
+        hospitals, listens = len(self._book.newest.hospitals), self._listens()
         usage = await asyncio.to_thread(shutil.disk_usage, self._directory)
         room = usage.free >= needed_bytes(hospitals, self._task.length)
         facts: dict[str, bool | int | str] = {
-            "roster_version": self._roster.version,
+            "roster_version": self._book.newest.version,
             "hospitals": hospitals,
             "connected": len(self._connections.peers),
             "listening": listens,

@@ -13,7 +13,8 @@ from secagg.differences import SummedSet
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.fetching import Fetching, NoBlobError, Sink
 from secagg.drivers.wire.connection import Connection
-from secagg.drivers.wire.lobby import Door, lobby_seal
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import lobby_seal
 from secagg.messages import Catchup, History, Message
 from secagg.names import PeerId
 from secagg.rounds import own_part
@@ -120,7 +121,7 @@ class Inquiries:
                     head=head,
                     task_id=task_id,
                     aggregator=self._aggregator,
-                    roster=self._door.roster,
+                    rosters=self._door.book,
                 )
                 summed = summed_of(past, members=members)
                 part = own_part.in_link(past, me=me, members=members)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from secagg import errors
 from secagg.crypto import transcript
 from secagg.drivers.silo.forgotten import Marks, check_part
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.door import Door
 from secagg.messages import Envelope, KeyList, Manifest
 from secagg.names import PeerId, SessionId
 from secagg.rounds.own_part import in_key_list

@@ -33,7 +33,8 @@ from secagg.drivers.silo.store import ClientStore
 from secagg.drivers.silo.uplink import Calls, Uplink
 from secagg.drivers.wire import lobby
 from secagg.drivers.wire.connection import Connection
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import Dial
 from secagg.messages import RoundOpen
 from secagg.names import PeerId
@@ -63,6 +64,7 @@ class Silo:
         store: ClientStore,
         engine_name: str,
         observer: Observer,
+        dial_anyone: Dial | None = None,
         patient: bool = False,
     ) -> None:
         """Prepare; `connect` starts it.
@@ -75,6 +77,7 @@ class Silo:
             store: its durable memory.
             engine_name: which mask engine.
             observer: is told what happens.
+            dial_anyone: as for `Uplink`.
             patient: whether a refusal is dialled again from the start.
         """
         self.last_round: RoundRecord | None = None
@@ -92,6 +95,7 @@ class Silo:
         self._device = engine.device_of(engine_name)
         self._uplink = Uplink(
             dial=dial,
+            dial_anyone=dial_anyone,
             door=door,
             aggregator=aggregator,
             calls=Calls(
@@ -100,6 +104,7 @@ class Silo:
                 handle=self._handle,
                 left=self._left,
                 urgent=self._urgent,
+                updated=self._updated,
             ),
             observer=observer,
             patient=patient,
@@ -369,6 +374,11 @@ class Silo:
         advice = "" if self._participation is None else self._participation.paused()
         return reason or advice
 
+    def _updated(self) -> None:
+        """Judge the next sessions by the newest roster; one that runs has its own."""
+        if self._participation is not None:
+            self._participation.feed(events.RosterPinned(roster=self._door.roster))
+
     def _urgent(self) -> bool:
         """Whether a round waits for this silo, or runs with it."""
         return self._participation is not None or self._agenda.waits
@@ -376,7 +386,7 @@ class Silo:
     async def _handle(self, connection: Connection, frame: Frame) -> None:
         match frame:
             case EnvelopeFrame():
-                members = len(self._door.roster.members)
+                members = self._door.book.largest
                 envelope = codec.decode_envelope(frame.envelope, members=members)
                 self._envelope(connection, envelope)
             case BlobFrame():

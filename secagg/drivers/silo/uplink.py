@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg import errors
+from secagg.drivers import progress
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.trouble import Trouble
 from secagg.drivers.wire import lobby
 from secagg.drivers.wire.connection import REPLACED, Connection
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost, Dial, Transport
 from secagg.messages import Welcome
 from secagg.names import PeerId
@@ -43,6 +45,7 @@ class Calls:
         handle: a frame came on it.
         left: it is gone, and why; returns what to tell an operator of it.
         urgent: whether a round waits for this silo.
+        updated: newer versions of the roster were pinned.
     """
 
     standing: Callable[[], Standing]
@@ -50,6 +53,7 @@ class Calls:
     handle: Callable[[Connection, Frame], Awaitable[None]]
     left: Callable[[str], str]
     urgent: Callable[[], bool]
+    updated: Callable[[], None]
 
 
 class Uplink:
@@ -63,12 +67,15 @@ class Uplink:
         aggregator: PeerId,
         calls: Calls,
         observer: Observer,
+        dial_anyone: Dial | None = None,
         patient: bool = False,
     ) -> None:
         """Prepare; `run` does the work.
 
         Args:
             dial: opens a transport.
+            dial_anyone: opens one to whoever answers, to ask for newer versions of the
+                roster when `dial` is refused; None where that is pointless.
             door: who this silo is.
             aggregator: whom it talks to.
             calls: what is told and asked.
@@ -77,12 +84,15 @@ class Uplink:
                 too, as for a service that nobody watches.
         """
         self._dial = dial
+        self._dial_anyone = dial_anyone
         self._door = door
         self._aggregator = aggregator
         self._calls = calls
+        self._observer = observer
         self._trouble = Trouble(door.clock, observer)
         self._failures = 0
         self._lenient = patient
+        self._was_in = False
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled.
@@ -97,7 +107,7 @@ class Uplink:
             if entered is None:
                 continue
             connection, welcome = entered
-            self._lenient = True
+            self._lenient = self._was_in = True
             if await self._live(connection, welcome):
                 self._failures = 0
             await self._pause()
@@ -119,25 +129,69 @@ class Uplink:
         return self._trouble.lost(connection.peer, reason) or blip
 
     async def _enter(self) -> tuple[Connection, Welcome] | None:
-        """Make and prove a connection; after a failure, pause and return None."""
+        """Make and prove a connection; None says to dial again now."""
         try:
-            return await self._prove(await self._dial())
+            transport = await self._dialled()
+            return None if transport is None else await self._prove(transport)
         except ConnectionLost as error:
             await self._failed(str(error))
         except errors.ConnectionRefused as error:
-            if not self._lenient:
+            # Who was let in and is no more was taken out by the consortium itself.
+            gone = self._was_in and isinstance(error, errors.NotEnrolled)
+            if gone or not self._lenient:
                 raise
             await self._failed(str(error))
         return None
 
-    async def _prove(self, transport: Transport) -> tuple[Connection, Welcome]:
+    async def _dialled(self) -> Transport | None:
+        """Open a transport; None if newer versions of the roster came instead."""
         try:
-            return await lobby.enter(
+            return await self._dial()
+        except errors.ConnectionRefused as error:
+            await self._ask_anyone(error)
+            self._pinned()
+            return None
+
+    async def _prove(self, transport: Transport) -> tuple[Connection, Welcome] | None:
+        try:
+            entered = await lobby.enter(
                 transport, self._door, self._aggregator, self._calls.standing()
             )
         except BaseException:
             await transport.close()
             raise
+        if entered is None:
+            await transport.close()
+            self._pinned()
+        return entered
+
+    def _pinned(self) -> None:
+        """Tell of newer versions of the roster; the next dial goes by them."""
+        newest = self._door.roster
+        told = progress.RosterPinned(version=newest.version, hash=newest.hash)
+        self._observer(told)
+        self._calls.updated()
+
+    async def _ask_anyone(self, refused: errors.ConnectionRefused) -> None:
+        """Pin newer versions that whoever answers has: the aggregator's key may be new.
+
+        Raises:
+            ConnectionRefused: `refused`, if there are none.
+        """
+        if self._dial_anyone is None or not self._door.book.grows:
+            raise refused
+        try:
+            transport = await self._dial_anyone()
+        except (ConnectionLost, errors.ConnectionRefused):
+            raise refused from None
+        try:
+            newer = await lobby.update(transport, self._door, self._aggregator)
+        except (ConnectionLost, errors.RemoteProtocolError):
+            newer = False
+        finally:
+            await transport.close()
+        if not newer:
+            raise refused
 
     async def _serve(self, connection: Connection) -> str:
         """Serve the connection until it ends, and return why it did."""

@@ -16,6 +16,7 @@ from secagg import codec
 from secagg.drivers.wire.transport import ConnectionLost, Transport
 from secagg.messages import Envelope
 from secagg.names import PeerId
+from secagg.roster import Roster
 from secagg.vector import MAX_FRAME, Frame, envelope_frame, parse_frame
 
 MAX_QUEUED = 2 * MAX_FRAME
@@ -33,14 +34,18 @@ class Connection:
     Attributes:
         peer: the identity proved at the other end.
         hc: the transcript that lobby messages of this connection are signed under.
+        roster: the version under which both ends proved themselves.
         sent_bytes: bytes of frames sent.
         received_bytes: bytes of frames received.
     """
 
-    def __init__(self, transport: Transport, *, peer: PeerId, hc: bytes) -> None:
+    def __init__(
+        self, transport: Transport, *, peer: PeerId, hc: bytes, roster: Roster
+    ) -> None:
         """Take over a transport whose two ends have proved themselves."""
         self.peer = peer
         self.hc = hc
+        self.roster = roster
         self.sent_bytes = 0
         self.received_bytes = 0
         self._transport = transport

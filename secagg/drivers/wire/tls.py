@@ -43,6 +43,7 @@ __all__ = [
     "peer_identity",
     "server_context",
     "time_of",
+    "trust_hospitals",
 ]
 
 _LOOK_SECONDS: Final = 60.0
@@ -54,6 +55,7 @@ def client_context(
     aggregator_id: PeerId,
     *,
     now: datetime.datetime | None = None,
+    verified: bool = True,
 ) -> ssl.SSLContext:
     """Return a hospital's context: trusts that aggregator's key and nothing else.
 
@@ -62,6 +64,7 @@ def client_context(
         roster: pinned.
         aggregator_id: whom it calls.
         now: the time for the leaf; this machine's by default.
+        verified: if not, anyone is trusted: for what proves itself (`lobby.update`).
 
     Raises:
         LocalProtocolError: the roster has no such member.
@@ -71,6 +74,8 @@ def client_context(
     # a host name would add nothing, and would break behind tunnels.
     context.check_hostname = False
     _settle(context, [roster.member(aggregator_id)])
+    if not verified:
+        context.verify_mode = ssl.CERT_NONE
     install(context, leaf(identity, now=now or _system_time()))
     return context
 
@@ -98,6 +103,22 @@ def server_context(
     _settle(context, [roster.member(peer) for peer in roster.hospitals])
     install(context, leaf(identity, now=now or _system_time()))
     return context
+
+
+def trust_hospitals(context: ssl.SSLContext, rosters: Iterable[Roster]) -> None:
+    """Let the hospitals of these rosters through from the next handshake on.
+
+    Keys are only ever added: who was taken out of the roster, or has another key now,
+    gets as far as the handshake of spec 8, which tells it so by the consortium's own
+    signature and lets it no further.
+    """
+    known: set[bytes] = set()
+    for roster in rosters:
+        for peer in roster.hospitals:
+            key = roster.member(peer).key
+            if key not in known:
+                known.add(key)
+                _trust(context, key)
 
 
 def install(context: ssl.SSLContext, issued: Leaf) -> None:
@@ -224,7 +245,11 @@ def _settle(context: ssl.SSLContext, trusted: Iterable[RosterMember]) -> None:
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     for member in trusted:
-        context.load_verify_locations(cadata=anchor(member.key).decode("ascii"))
+        _trust(context, member.key)
+
+
+def _trust(context: ssl.SSLContext, key: bytes) -> None:
+    context.load_verify_locations(cadata=anchor(key).decode("ascii"))
 
 
 def _system_time() -> datetime.datetime:

@@ -13,7 +13,7 @@ from typing import Final
 
 _COMPARE: Final = (
     "Compare fingerprints with the other side (`secagg identity show`, `secagg roster"
-    " list`), and accept the newest roster on both"
+    " show`), and accept the newest roster on both"
 )
 _CLOCKS: Final = (
     "Set the clocks of both machines (NTP); leaves last a day and are renewed by a"

@@ -7,19 +7,16 @@ from hypothesis import strategies as st
 
 from secagg.crypto import fingerprint as fp
 
-ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
-
-def by_bits(key):
-    """The fingerprint from the bits of SHA-256, five at a time."""
-    bits = "".join(f"{byte:08b}" for byte in hashlib.sha256(key).digest())
-    letters = "".join(ALPHABET[int(bits[5 * i : 5 * i + 5], 2)] for i in range(24))
-    return "-".join(letters[i : i + 4] for i in range(0, 24, 4))
+def by_hand(key):
+    """The last 30 digits of SHA-256 written out in decimal."""
+    digits = str(int(hashlib.sha256(key).hexdigest(), 16)).zfill(30)[-30:]
+    return "-".join(digits[i : i + 5] for i in range(0, 30, 5))
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_a_fingerprint_is_the_first_120_bits_of_sha_256_in_base32(key) -> None:
-    assert fp.fingerprint(key) == by_bits(key)
+def test_a_fingerprint_is_30_digits_of_sha_256_in_six_groups(key) -> None:
+    assert fp.fingerprint(key) == by_hand(key)
 
 
 def test_every_bit_of_the_key_changes_the_fingerprint() -> None:

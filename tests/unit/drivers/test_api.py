@@ -95,7 +95,7 @@ def mixed(stranger, peer):
 
 async def test_a_silo_that_is_not_enrolled_does_not_dial() -> None:
     stranger = Consortium.of(4, b"strangers").silos[PEERS[0]]
-    with pytest.raises(errors.ConnectionRefused, match="is no hospital"):
+    with pytest.raises(errors.ConnectionRefused, match=r"rule 8-9.*with the key"):
         async with connecting(1, PEERS[0], identity=stranger):
             pass
 
@@ -230,9 +230,9 @@ async def test_every_dial_shows_a_leaf_of_its_own_time(monkeypatch) -> None:
     issued: list[datetime.datetime] = []
     made = client_context
 
-    def noted(identity, roster, aggregator, *, now):
+    def noted(identity, roster, aggregator, *, now, verified):
         issued.append(now)
-        return made(identity, roster, aggregator, now=now)
+        return made(identity, roster, aggregator, now=now, verified=verified)
 
     async def nobody(url, context, **_):
         raise ConnectionLost("nothing answers there")

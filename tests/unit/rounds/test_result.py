@@ -8,6 +8,7 @@ from secagg import codec, events
 from secagg import messages as msg
 from secagg.crypto import transcript
 from secagg.differences import SummedSet
+from secagg.drivers.roster_book import RosterBook
 from secagg.messages import BlobRef, Extra, NoiseRecord, NoiseTerms, Result
 from secagg.params import Parameters
 from secagg.rounds import result
@@ -136,13 +137,14 @@ WORLD = scene()
 WORLD.run()
 PAST = WORLD.server.evidence()
 ROSTER = WORLD.consortium.roster
+ROSTERS = RosterBook(ROSTER)
 SID = WORLD.server.sid
 HEAD = bytes(32)
 
 
 def walk(past=PAST, *, head=HEAD, task_id="task", aggregator=AGGREGATOR):
     return result.next_link(
-        past, head=head, task_id=task_id, aggregator=aggregator, roster=ROSTER
+        past, head=head, task_id=task_id, aggregator=aggregator, rosters=ROSTERS
     )
 
 
@@ -245,4 +247,4 @@ def test_the_members_of_a_past_round_are_those_of_the_roster() -> None:
         h=sid,
     )
     past = replace(PAST, manifest=codec.encode_envelope(envelope))
-    assert refused_rule(walk, past) == "4.1-2"
+    assert refused_rule(walk, past) == "4.8-4"

@@ -11,7 +11,10 @@ from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.messages import LOBBY_SID, Catchup, Envelope, History, PastRound
 from secagg.names import PeerId
+from secagg.roster import Roster
 from secagg.vector import EnvelopeFrame, parse_frame
+
+NOBODY = Roster.beginning("nobody")
 
 A = PeerId("a")
 
@@ -42,7 +45,7 @@ class Scene:
         self.journal.history = self._noted  # type: ignore[method-assign]
         self.archive = Archive(self.journal, seal)
         near, self.far = memory.pair(limit=1)
-        self.connection = Connection(near, peer=A, hc=bytes(32))
+        self.connection = Connection(near, peer=A, hc=bytes(32), roster=NOBODY)
         self.serving = asyncio.create_task(self.connection.serve(self._ignore))
 
     def _noted(self, task_id: str, head: bytes) -> tuple[PastRound, ...]:

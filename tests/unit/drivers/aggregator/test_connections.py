@@ -12,14 +12,17 @@ from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.messages import Envelope
 from secagg.names import PeerId, SessionId
+from secagg.roster import Roster
 from secagg.vector import envelope_frame
+
+NOBODY = Roster.beginning("nobody")
 
 A, B = PeerId("a"), PeerId("b")
 
 
 def linked(peer: PeerId):
     near, far = memory.pair()
-    return Connection(near, peer=peer, hc=bytes(32)), far
+    return Connection(near, peer=peer, hc=bytes(32), roster=NOBODY), far
 
 
 async def test_the_newest_connection_of_an_identity_takes_the_place() -> None:

@@ -9,7 +9,10 @@ from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
 from secagg.messages import Fetch
 from secagg.names import PeerId
+from secagg.roster import Roster
 from secagg.vector import BlobFrame, parse_frame
+
+NOBODY = Roster.beginning("nobody")
 
 A, B = PeerId("a"), PeerId("b")
 
@@ -19,7 +22,7 @@ class Reader:
 
     def __init__(self, peer: PeerId) -> None:
         near, self.far = memory.pair(limit=1)
-        self.connection = Connection(near, peer=peer, hc=bytes(32))
+        self.connection = Connection(near, peer=peer, hc=bytes(32), roster=NOBODY)
         self.serving = asyncio.create_task(self.connection.serve(self._ignore))
 
     async def _ignore(self, frame) -> None:

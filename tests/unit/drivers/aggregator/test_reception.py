@@ -6,8 +6,10 @@ import pytest
 
 from secagg import codec, vector
 from secagg.drivers import progress
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import lobby
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
 from secagg.messages import Fetch, History, Missed, Ready, RoundOpen
@@ -23,7 +25,7 @@ class Guest:
     def __init__(self, world: World, peer) -> None:
         self.door = Door(
             identity=world.consortium.silos[peer],
-            roster=world.consortium.roster,
+            book=RosterBook(world.consortium.roster),
             entropy=SeededEntropy(peer.encode()),
             clock=world.clock,
         )
@@ -34,6 +36,7 @@ class Guest:
         self.transport = await self._world._connect(self._peer)
         aggregator = self._world.consortium.aggregator.id
         entered = await lobby.enter(self.transport, self.door, aggregator, standing)
+        assert entered is not None
         self.connection, self.welcome = entered
         return self
 

@@ -14,6 +14,7 @@ from secagg.consortium import Consortium
 from secagg.drivers.aggregator.connections import Connections
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.vitals import Vitals, needed_bytes
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.memory import pair
 
@@ -32,7 +33,7 @@ class Site:
         self.listens = True
         self.vitals = Vitals(
             task=TASK,
-            roster=CONSORTIUM.roster,
+            book=RosterBook(CONSORTIUM.roster),
             directory=folder,
             journal=self.journal,
             connections=self.connections,
@@ -86,7 +87,9 @@ async def test_below_the_floor_of_the_disk_it_is_not_ready(
 async def test_who_is_connected_is_counted_and_not_named(site) -> None:
     for peer in CONSORTIUM.silos:
         near, _ = pair()
-        site.connections.admit(Connection(near, peer=peer, hc=bytes(32)))
+        site.connections.admit(
+            Connection(near, peer=peer, hc=bytes(32), roster=CONSORTIUM.roster)
+        )
     text = json.dumps(dict((await site.vitals.ready()).facts))
     assert '"connected": 4' in text
     assert not any(peer in text for peer in CONSORTIUM.silos)

@@ -6,10 +6,12 @@ import pytest
 
 from secagg import codec, errors
 from secagg.consortium import Consortium
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
-from secagg.drivers.wire.lobby import Door, lobby_open
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import lobby_open
 from secagg.entropy import SeededEntropy
 from secagg.messages import Catchup, Fetch, History, Message
 from secagg.vector import BlobFrame, EnvelopeFrame, parse_frame
@@ -25,7 +27,7 @@ DIGEST = hashlib.sha256(BLOB).digest()
 def door(identity) -> Door:
     return Door(
         identity=identity,
-        roster=CONSORTIUM.roster,
+        book=RosterBook(CONSORTIUM.roster),
         entropy=SeededEntropy(b""),
         clock=FakeClock(),
     )
@@ -36,7 +38,9 @@ class Line:
 
     def __init__(self) -> None:
         near, self.far = memory.pair()
-        self.connection = Connection(near, peer=AGGREGATOR, hc=bytes(32))
+        self.connection = Connection(
+            near, peer=AGGREGATOR, hc=bytes(32), roster=CONSORTIUM.roster
+        )
         self.serving = asyncio.create_task(self.connection.serve(self._ignore))
 
     async def _ignore(self, frame) -> None:
@@ -46,7 +50,7 @@ class Line:
         frame = parse_frame(await self.far.recv())
         assert isinstance(frame, EnvelopeFrame)
         envelope = codec.decode_envelope(frame.envelope, members=5)
-        theirs = Connection(self.far, peer=SILO, hc=bytes(32))
+        theirs = Connection(self.far, peer=SILO, hc=bytes(32), roster=CONSORTIUM.roster)
         return lobby_open(envelope, door=door(CONSORTIUM.aggregator), connection=theirs)
 
     async def end(self) -> None:

@@ -55,7 +55,9 @@ class Scene:
             ),
         )
         near, self.far = memory.pair()
-        self.connection = Connection(near, peer=AGGREGATOR, hc=bytes(32))
+        self.connection = Connection(
+            near, peer=AGGREGATOR, hc=bytes(32), roster=CONSORTIUM.roster
+        )
 
     def manifest(self):
         """The Manifest of a session over this silo and three others."""

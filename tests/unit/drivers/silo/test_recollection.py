@@ -7,9 +7,10 @@ import pytest
 from secagg import errors
 from secagg import messages as msg
 from secagg.drivers.clock import SystemClock
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.recollection import Recollection
 from secagg.drivers.silo.store import MemoryStore
-from secagg.drivers.wire.lobby import Door
+from secagg.drivers.wire.door import Door
 from secagg.entropy import SeededEntropy
 from secagg.signing import seal
 from tests.helpers import AGGREGATOR, scene, silo
@@ -32,7 +33,7 @@ def shown(world, type_):
 def recollection(world, store):
     door = Door(
         identity=world.consortium.silos[ME],
-        roster=world.consortium.roster,
+        book=RosterBook(world.consortium.roster),
         entropy=SeededEntropy(b""),
         clock=SystemClock(),
     )

@@ -5,10 +5,12 @@ import pytest
 from secagg import errors
 from secagg.consortium import Consortium
 from secagg.drivers import progress
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.uplink import FIRST_SECONDS, MOST_SECONDS, Calls, Uplink
 from secagg.drivers.wire import lobby, memory
 from secagg.drivers.wire.connection import REPLACED
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
 from secagg.names import SessionId
@@ -56,6 +58,7 @@ class Site:
                 handle=self._handle,
                 left=self._left,
                 urgent=lambda: self.urgent,
+                updated=lambda: None,
             ),
             observer=self.events.append,
             patient=patient,
@@ -64,7 +67,7 @@ class Site:
     def _door(self, identity) -> Door:
         return Door(
             identity=identity,
-            roster=CONSORTIUM.roster,
+            book=RosterBook(CONSORTIUM.roster),
             entropy=SeededEntropy(b"uplink"),
             clock=self.clock,
         )
@@ -99,7 +102,9 @@ class Site:
         await until(lambda: len(self.ends) >= count)
         door = self._door(CONSORTIUM.aggregator)
         far, before = self.ends[count - 1], self.entered
-        _, hello = await lobby.admit(far, door, lambda peer, sid: None)
+        admitted = await lobby.admit(far, door, lambda peer, sid: None)
+        assert isinstance(admitted, tuple)
+        _, hello = admitted
         await until(lambda: self.entered > before)
         return far, hello
 

@@ -18,9 +18,12 @@ from secagg.events import MaskVector
 from secagg.masked_chunks import chunks_of
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.roster import Roster
 from secagg.task import Task
 from secagg.vector import ChunkFrame, RootBuilder, chunk_frame, parse_frame
 from tests.drivers.fake_clock import until
+
+NOBODY = Roster.beginning("nobody")
 
 CONSORTIUM = Consortium.of(4, b"upload")
 SID = SessionId(bytes([3]) * 32)
@@ -57,7 +60,9 @@ class Line:
 
     def __init__(self) -> None:
         near, self.far = memory.pair()
-        self.connection = Connection(near, peer=PeerId("s"), hc=bytes(32))
+        self.connection = Connection(
+            near, peer=PeerId("s"), hc=bytes(32), roster=NOBODY
+        )
         self.serving = asyncio.create_task(self.connection.serve(self._ignore))
 
     async def _ignore(self, frame) -> None:
@@ -241,7 +246,7 @@ async def test_while_one_chunk_is_sent_a_few_are_made_and_no_more(monkeypatch) -
     monkeypatch.setattr(one, "_chunk", noted)
     near, _ = memory.pair()
     # Nobody writes what is pushed: the first chunk stays on its way.
-    stuck = Connection(near, peer=PeerId("s"), hc=bytes(32))
+    stuck = Connection(near, peer=PeerId("s"), hc=bytes(32), roster=NOBODY)
     running = asyncio.create_task(one.run(stuck, 0))
     await until(lambda: stuck._bulk is not None and len(begun) == 3)
     running.cancel()

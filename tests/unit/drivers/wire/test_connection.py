@@ -9,7 +9,10 @@ from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.messages import Envelope
 from secagg.names import PeerId, SessionId
+from secagg.roster import Roster
 from secagg.vector import EnvelopeFrame, blob_frame, envelope_frame
+
+NOBODY = Roster.beginning("nobody")
 
 
 def envelope(size: int = 8) -> Envelope:
@@ -25,7 +28,7 @@ def envelope(size: int = 8) -> Envelope:
 
 async def serving(limit: int = memory.IN_FLIGHT):
     near, far = memory.pair(limit)
-    one = Connection(near, peer=PeerId("b"), hc=bytes(32))
+    one = Connection(near, peer=PeerId("b"), hc=bytes(32), roster=NOBODY)
     frames = []
 
     async def handle(frame) -> None:

@@ -6,12 +6,18 @@ import pytest
 from secagg import codec, errors
 from secagg.consortium import Consortium
 from secagg.crypto import transcript
+from secagg.crypto.sign import SigningKey
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import lobby, memory
-from secagg.drivers.wire.lobby import Door, Standing
+from secagg.drivers.wire.door import Door
+from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
+from secagg.identity import Identity
 from secagg.messages import LOBBY_SID, Catchup, Challenge, Fetch, Hello, Ready, Welcome
 from secagg.names import PeerId, SessionId
+from secagg.roster import SignedRoster
+from secagg.roster_chain import RosterChain
 from secagg.signing import seal
 from secagg.vector import EnvelopeFrame, envelope_frame, parse_frame
 from tests.drivers.fake_clock import FakeClock
@@ -25,7 +31,7 @@ def door(peer: PeerId, **changes) -> Door:
     known = {**CONSORTIUM.silos, AGGREGATOR: CONSORTIUM.aggregator}
     given = Door(
         identity=known[peer],
-        roster=CONSORTIUM.roster,
+        book=RosterBook(CONSORTIUM.roster),
         entropy=SeededEntropy(peer.encode()),
         clock=FakeClock(),
     )
@@ -68,8 +74,8 @@ async def test_a_silo_with_anothers_key_is_refused_by_rule_8_1() -> None:
     ours, theirs = await meet(posing, door(AGGREGATOR))
     assert isinstance(theirs, errors.RemoteProtocolError)
     assert (theirs.rule, theirs.culprits) == ("8-1", (SILO,))
-    assert isinstance(ours, errors.ConnectionRefused)
-    assert "rule 8-1" in str(ours)
+    assert isinstance(ours, errors.NotEnrolled)
+    assert "rule 8-9" in str(ours)
 
 
 async def test_an_aggregator_with_another_key_is_refused_by_rule_8_1() -> None:
@@ -86,12 +92,10 @@ async def test_an_aggregator_with_another_key_is_refused_by_rule_8_1() -> None:
 
 async def test_a_silo_that_the_roster_does_not_know_is_refused_by_rule_8_1() -> None:
     roster = CONSORTIUM.roster
-    smaller = type(roster)(
-        consortium=roster.consortium,
-        version=0,
-        members=tuple(m for m in roster.members if m.id != SILO),
+    smaller = dataclasses.replace(
+        roster, members=tuple(m for m in roster.members if m.id != SILO)
     )
-    ours, theirs = await meet(door(SILO), door(AGGREGATOR, roster=smaller))
+    ours, theirs = await meet(door(SILO), door(AGGREGATOR, book=RosterBook(smaller)))
     assert isinstance(theirs, errors.RemoteProtocolError)
     assert theirs.rule == "8-1"
     assert isinstance(ours, errors.ConnectionRefused)
@@ -106,14 +110,13 @@ async def test_an_aggregator_does_not_let_in_an_aggregator() -> None:
 
 async def test_rosters_that_differ_are_said_on_both_sides_by_rule_8_2() -> None:
     roster = CONSORTIUM.roster
-    newer = type(roster)(
-        consortium=roster.consortium, version=2, members=roster.members
-    )
-    ours, theirs = await meet(door(SILO, roster=newer), door(AGGREGATOR))
+    other = dataclasses.replace(roster, previous=bytes(32))
+    ours, theirs = await meet(door(SILO, book=RosterBook(other)), door(AGGREGATOR))
     assert isinstance(theirs, errors.RemoteProtocolError)
     assert (theirs.rule, theirs.culprits) == ("8-2", (SILO,))
     assert isinstance(ours, errors.ConnectionRefused)
-    assert "secagg roster list" in str(ours)
+    assert "FORKED" in str(ours)
+    assert "secagg roster show" in str(ours)
 
 
 @pytest.mark.parametrize("ms", [-300_001, 300_001])
@@ -142,6 +145,7 @@ async def test_a_hello_that_answers_an_older_challenge_is_refused() -> None:
     await near.recv()
     hello = Hello(
         nonce=bytes(32),
+        roster_version=1,
         roster_hash=CONSORTIUM.roster.hash,
         version="secagg",
         time_ms=FakeClock().now_ms(),
@@ -177,7 +181,10 @@ async def _welcome_with_another_nonce(far) -> None:
     theirs = door(AGGREGATOR)
     nonce = theirs.nonce()
     challenge = Challenge(
-        nonce=nonce, roster_hash=theirs.roster.hash, time_ms=theirs.clock.now_ms()
+        nonce=nonce,
+        roster_version=1,
+        roster_hash=theirs.roster.hash,
+        time_ms=theirs.clock.now_ms(),
     )
     await lobby._say(far, theirs, challenge, to=PeerId(""), h=lobby.ZERO)
     hello = (await lobby._receive(far, theirs)).body
@@ -307,8 +314,208 @@ async def test_a_challenge_of_another_key_is_refused_by_rule_8_1() -> None:
     await asyncio.gather(admitting, return_exceptions=True)
 
 
+# --- who is behind
+
+KEY = SigningKey(b"consortium".ljust(32, b"."))
+MEMBERS = CONSORTIUM.roster.members
+ONE = RosterChain.founded("lobby", MEMBERS, KEY)
+TWO = ONE.followed_by(MEMBERS, KEY)
+THREE = TWO.followed_by(MEMBERS, KEY)
+
+
+def book_door(peer, chain, **changes):
+    return door(peer, book=RosterBook(chain), **changes)
+
+
+async def test_a_silo_that_is_behind_is_given_all_it_lacks_and_pins_it() -> None:
+    ours = book_door(SILO, ONE)
+    entered, told = await meet(ours, book_door(AGGREGATOR, THREE))
+    assert entered is None
+    assert told == lobby.Informed(peer=SILO, version=1)
+    assert ours.roster == THREE.newest
+    (connection, _), _ = await meet(ours, book_door(AGGREGATOR, THREE))
+    assert connection.roster == THREE.newest
+
+
+async def test_8_8_rosters_are_not_taken_by_a_silo_that_is_not_behind() -> None:
+    near, far = memory.pair()
+    theirs, ours = book_door(AGGREGATOR, TWO), book_door(SILO, TWO)
+    entering = asyncio.create_task(lobby.enter(near, ours, AGGREGATOR, Standing()))
+    challenge = Challenge(
+        nonce=theirs.nonce(),
+        roster_version=2,
+        roster_hash=TWO.newest.hash,
+        time_ms=theirs.clock.now_ms(),
+    )
+    await lobby._say(far, theirs, challenge, to=PeerId(""), h=lobby.ZERO)
+    await far.recv()
+    older = lobby._rosters_after(book_door(AGGREGATOR, THREE), TWO.newest)
+    await lobby._say(far, theirs, older, to=SILO, h=bytes(32))
+    with pytest.raises(errors.ConnectionRefused, match="rule 8-8"):
+        await entering
+    assert ours.roster == TWO.newest
+
+
+async def test_what_a_silo_is_told_while_behind_names_no_session() -> None:
+    sid = SessionId(bytes([7]) * 32)
+    near, far = memory.pair()
+    ours, theirs = book_door(SILO, ONE), book_door(AGGREGATOR, TWO)
+    entering = asyncio.create_task(
+        lobby.enter(near, ours, AGGREGATOR, Standing(session=sid, transcript=sid))
+    )
+    challenge = Challenge(
+        nonce=bytes(32),
+        roster_version=2,
+        roster_hash=TWO.newest.hash,
+        time_ms=theirs.clock.now_ms(),
+    )
+    await lobby._say(far, theirs, challenge, to=PeerId(""), h=lobby.ZERO)
+    envelope = await lobby._receive(far, theirs)
+    hello = codec.decode_body("Hello", envelope.body, members=5)
+    assert isinstance(hello, Hello)
+    assert (hello.session, hello.transcript) == (None, None)
+    await far.close()
+    with pytest.raises(ConnectionLost):
+        await entering
+
+
+async def test_many_versions_come_in_messages_that_fit(monkeypatch) -> None:
+    monkeypatch.setattr(lobby, "MAX_ROSTERS", 3 * len(ONE.newest.body()) // 2)
+    ours = book_door(SILO, ONE)
+    for version in (2, 3):
+        await meet(ours, book_door(AGGREGATOR, THREE))
+        assert ours.roster.version == version
+
+
+async def test_8_9_a_pinned_silo_is_told_to_install_and_pins_nothing() -> None:
+    ours = door(SILO, book=RosterBook(ONE, grows=False))
+    refused, told = await meet(ours, book_door(AGGREGATOR, TWO))
+    assert isinstance(refused, errors.ConnectionRefused)
+    assert "secagg roster install" in str(refused)
+    assert ours.roster == ONE.newest
+    assert isinstance(told, lobby.Informed)
+
+
+async def test_a_silo_that_is_ahead_waits_for_the_aggregator() -> None:
+    waits, theirs = await meet(book_door(SILO, TWO), book_door(AGGREGATOR, ONE))
+    assert isinstance(waits, ConnectionLost)
+    assert "its operator has to install" in str(waits)
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-2"
+
+
+async def test_8_2_a_fork_is_named_loudly_on_the_aggregators_side() -> None:
+    fork = ONE.followed_by(MEMBERS[:-1], KEY)
+    ours, theirs = await meet(book_door(SILO, fork), book_door(AGGREGATOR, THREE))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-2"
+    assert "FORKED" in theirs.detail
+    assert "rule 8-2" in str(ours)
+
+
+def without(peer, chain):
+    return chain.followed_by([m for m in MEMBERS if m.id != peer], KEY)
+
+
+async def test_8_9_a_silo_that_was_revoked_learns_it_from_the_consortium() -> None:
+    after = without(SILO, TWO)
+    ours = book_door(SILO, ONE)
+    entered, told = await meet(ours, book_door(AGGREGATOR, after))
+    assert entered is None
+    assert isinstance(told, lobby.Informed)
+    refused, theirs = await meet(ours, book_door(AGGREGATOR, after))
+    assert isinstance(refused, errors.NotEnrolled)
+    assert "revoked it after version 2" in str(refused)
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-1"
+
+
+def rotated(peer, chain):
+    """The identity of a member's next key, and the chain in which it has it."""
+    identity = Identity.generate(peer, SeededEntropy(b"next"))
+    members = [
+        dataclasses.replace(m, key=identity.key.public) if m.id == peer else m
+        for m in MEMBERS
+    ]
+    return identity, chain.followed_by(members, KEY)
+
+
+@pytest.mark.parametrize("pinned", [ONE, TWO])
+async def test_a_silo_with_its_next_key_comes_in_with_an_older_roster(pinned) -> None:
+    identity, after = rotated(SILO, TWO)
+    ours = book_door(SILO, pinned, identity=identity)
+    assert (await meet(ours, book_door(AGGREGATOR, after)))[0] is None
+    _, (connection, _) = await meet(ours, book_door(AGGREGATOR, after))
+    assert connection.peer == SILO
+
+
+async def test_8_9_a_silo_with_a_key_of_before_is_told_of_its_new_one() -> None:
+    _, after = rotated(SILO, TWO)
+    ours = book_door(SILO, after)
+    refused, _ = await meet(ours, book_door(AGGREGATOR, after))
+    assert isinstance(refused, errors.NotEnrolled)
+    assert after.newest.fingerprint(SILO) in str(refused)
+
+
+async def test_8_1_nobody_else_is_given_rosters_in_a_silos_name() -> None:
+    posing = book_door(SILO, ONE, identity=CONSORTIUM.silos[OTHER])
+    posing = dataclasses.replace(
+        posing, identity=Identity(SILO, CONSORTIUM.silos[OTHER].seed)
+    )
+    ours, theirs = await meet(posing, book_door(AGGREGATOR, TWO))
+    assert isinstance(theirs, errors.RemoteProtocolError)
+    assert theirs.rule == "8-1"
+    assert isinstance(ours, errors.ConnectionRefused)
+
+
+async def test_rosters_are_taken_from_an_aggregator_with_another_key() -> None:
+    identity, after = rotated(AGGREGATOR, TWO)
+    ours = book_door(SILO, TWO)
+    theirs = book_door(AGGREGATOR, after, identity=identity)
+    assert (await meet(ours, theirs))[0] is None
+    (connection, _), _ = await meet(ours, theirs)
+    assert connection.peer == AGGREGATOR
+
+
+async def asked(ours, theirs):
+    near, far = memory.pair()
+    updated, _ = await asyncio.gather(
+        lobby.update(near, ours, AGGREGATOR),
+        closing(far, lobby.admit(far, theirs, lambda peer, sid: None)),
+        return_exceptions=True,
+    )
+    return updated
+
+
+async def test_whoever_answers_may_give_rosters_and_nothing_else() -> None:
+    stranger = Identity(AGGREGATOR, bytes([3]) * 32)
+    ours = book_door(SILO, ONE)
+    assert await asked(ours, book_door(AGGREGATOR, TWO, identity=stranger)) is True
+    assert ours.roster == TWO.newest
+    near, far = memory.pair()
+    theirs = book_door(AGGREGATOR, TWO, identity=stranger)
+    admitting = asyncio.create_task(lobby.admit(far, theirs, lambda peer, sid: None))
+    assert await lobby.update(near, ours, AGGREGATOR) is False
+    await near.close()
+    await asyncio.gather(admitting, return_exceptions=True)
+
+
 async def test_a_challenge_that_does_not_come_is_a_lost_line(monkeypatch) -> None:
     monkeypatch.setattr(lobby, "HANDSHAKE_SECONDS", 0)
     near, _ = memory.pair()
     with pytest.raises(ConnectionLost, match="did not begin"):
         await lobby.challenged(near, door(SILO), AGGREGATOR)
+
+
+async def test_2_1_2_rosters_of_another_consortium_are_not_pinned() -> None:
+    forger = SigningKey(bytes([5]) * 32)
+    chain = RosterChain.founded("lobby", MEMBERS, KEY)
+    forged = RosterChain(
+        KEY.public,
+        (*chain.versions, SignedRoster.sign(chain.newest.followed_by(MEMBERS), forger)),
+    )
+    ours = book_door(SILO, ONE)
+    refused, _ = await meet(ours, book_door(AGGREGATOR, forged))
+    assert isinstance(refused, errors.ConnectionRefused)
+    assert "rule 2.1-2" in str(refused)
+    assert ours.roster == ONE.newest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,6 +69,7 @@ class BlobStore:
                 f"cannot use the directory {directory}: {error.strerror}"
             ) from error
         self._directory = directory
+        self._writing = threading.Lock()
 
     def put(self, blob: bytes) -> bytes:
         """Store a blob durably and return its hash; only the newest are kept.
@@ -83,6 +85,12 @@ class BlobStore:
         Raises:
             StateError: it cannot be written.
         """
+        # A session that a restart resumes writes its mean while its round stocks its
+        # model: one after the other, as both grow in one place.
+        with self._writing:
+            return self._write(parts)
+
+    def _write(self, parts: Iterable[bytes | memoryview]) -> bytes:
         beside = self._directory / _UNFINISHED
         hasher = hashlib.sha256()
         try:

@@ -1,5 +1,6 @@
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -106,3 +107,18 @@ def test_beyond_4_gib_a_part_is_read_at_its_offset(tmp_path) -> None:
     assert store.size(digest) == far + 8
     assert store.read(digest, far + 4, 100) == b"away"
     assert store.read(digest, far - 2, 3) == b"\0\0f"
+
+
+def test_a_blob_that_is_put_while_another_grows_takes_its_turn(tmp_path) -> None:
+    store, waiting = BlobStore(tmp_path), []
+    with ThreadPoolExecutor(1) as pool:
+
+        def parts():
+            yield b"a" * 10
+            waiting.append(pool.submit(store.put, b"b" * 5))
+            yield b"a" * 10
+
+        first = store.write(parts())
+        second = waiting[0].result()
+    assert store.read(first, 0, 99) == b"a" * 20
+    assert store.read(second, 0, 99) == b"b" * 5

@@ -31,6 +31,17 @@ def seeds(target: str) -> list[bytes]:
         "body": _bodies(),
         "canonical": (codec.encode_body(message) for message, _ in SAMPLES.values()),
         "card": iter([_card()]),
+        "chunk": iter([b"\x03\x04" + bytes(10), b"\x10\x02" + bytes(range(8))]),
+        "config": (path.read_bytes() for path in sorted(EXAMPLES.glob("*.toml"))),
+        "envelope": _envelopes(),
+        "frame": _frames(),
+        "journal": _events(),
+        "model": iter([_MODEL]),
+        "parameters": _manifests(),
+        "released": iter([b"\x00\x02" + bytes(8), b"\x01\x02" + bytes(range(16))]),
+        "report": iter(
+            [RoundReport(task="t", round=1, status="released").to_json().encode()]
+        ),
         "roster": iter([_roster()]),
     }
     return sorted(set(made[target]), key=lambda seed: (len(seed), seed))

@@ -389,7 +389,7 @@ class PolicyTerms(Section):
     max_epsilon: float | None = Field(
         default=None,
         gt=0,
-        description="what a task may spend by this hospital's own account; demands"
+        description="what all tasks may spend by this hospital's own account; demands"
         " noise",
     )
     delta: float = Field(

@@ -247,6 +247,8 @@ class Client:
         if not isinstance(message, msg.Manifest):
             raise errors.RemoteProtocolError("3.4-2", "a Manifest of another type")
         memory = self._remembered(message.task_id)
+        # Of all tasks: another name, and the same patients.
+        known = self._memory.values()
         params = manifest.client_join(
             message,
             sender=peer,
@@ -258,13 +260,14 @@ class Client:
                 last_joined=memory.last_joined,
                 head=memory.head,
                 spent=memory.spent_round == message.round_no,
-                charges=memory.charges,
+                charges=tuple(n for one in known for n in one.charges),
             ),
         )
         # A session keeps the roster that it began with.
         self._moves = replace(self._moves, roster=self._roster)
         seen = envelope_hash(envelope)
-        return self._moves.advertise(message, sid, params, seen=seen, sums=memory.sums)
+        sums = tuple(summed for one in known for summed in one.sums)
+        return self._moves.advertise(message, sid, params, seen=seen, sums=sums)
 
     # --- ends ---------------------------------------------------------------
 

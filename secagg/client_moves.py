@@ -111,7 +111,7 @@ class Moves:
             sid: the session.
             params: of it.
             seen: the Manifest's hash.
-            sums: the sets of the task's earlier sums.
+            sums: the sets of earlier sums, of whichever task.
         """
         me = self.identity.id
         keys, advert = advertise_keys.client_advertise(

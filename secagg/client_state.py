@@ -34,8 +34,10 @@ class TaskMemory:
         head: the head of the task's chain.
         spent_round: the last round in which it stated a root or released a share; 0
             for none.
-        sums: the sets of the task's sums that may have been opened.
-        charges: the noise of every release that its updates may have entered.
+        sums: the sets of the sums that may have been opened. Those of other tasks count
+            as well (rule 4.5-8), and stand in their memory or in this one.
+        charges: the noise of every release that its updates may have entered; those of
+            other tasks count as well, and stand in one memory each.
     """
 
     last_joined: tuple[int, int] = (0, 0)
@@ -52,7 +54,7 @@ class Session:
     Attributes:
         seen: per type, the hash of the message accepted in this session.
         outbox: the envelopes sent in this session.
-        sums: the sets of the task's earlier sums.
+        sums: the sets of earlier sums, of whichever task.
     """
 
     me: PeerId

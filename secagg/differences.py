@@ -1,4 +1,4 @@
-"""How far the sets of a task's sums lie apart: what subtraction shows (spec 4.5-8).
+"""How far the sets of sums lie apart: what subtraction shows (spec 4.5-8).
 
 Two sums over {1, 2, 3, 4, 5} and {1, 2, 3, 4} of numbers that stayed the same give away
 member 5, however well each was masked. A hospital that keeps a floor votes for no sum
@@ -18,7 +18,7 @@ from secagg.names import PeerId
 
 @dataclass(frozen=True, slots=True)
 class SummedSet:
-    """Whose numbers one sum of a task is of, as far as a hospital knows.
+    """Whose numbers one sum is of, as far as a hospital knows.
 
     Attributes:
         peers: U3.
@@ -52,7 +52,7 @@ def check_apart(new: SummedSet, earlier: Iterable[SummedSet], least: int) -> Non
 
     Args:
         new: the set that is to be voted for.
-        earlier: those of the task that may have been opened.
+        earlier: those that may have been opened, of whichever task.
         least: the policy's smallest difference; 0 allows any.
 
     Raises:

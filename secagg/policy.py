@@ -38,7 +38,7 @@ class Policy:
         max_weight: the greatest w_max of a weighted mean.
         min_noise_multiplier: 0 accepts a sum without noise; above 0 the Manifest must
             announce at least so much.
-        max_epsilon: what the releases of a task may cost together by this hospital's
+        max_epsilon: what the releases of all tasks may cost together by this hospital's
             own account, at `delta`; None keeps none. Any account demands noise.
         delta: where that epsilon is stated.
         min_difference: by how many members the sets of two sums must differ, unless

@@ -25,7 +25,7 @@ class Standing:
         spent: the last round its update was spent in (rule 4.1-8); 0 for none.
         min_members: the least n of its policy; 0 accepts any.
         min_difference: of its policy, rule 4.5-8; 0 accepts any.
-        sums: of each sum of the task that may have been opened: U3, model_hash, and
+        sums: of each sum of any task that may have been opened: U3, model_hash, and
             whether weights or extras were summed.
     """
 

@@ -20,11 +20,11 @@ from secagg.sensitivity import Adjacency
 def check_budget(
     noise: NoiseTerms | None, charges: Iterable[NoiseTerms], policy: Policy
 ) -> None:
-    """Refuse a release that would bring the task's epsilon above the policy's.
+    """Refuse a release that would bring this hospital's epsilon above the policy's.
 
     Args:
         noise: what the Manifest announces; checked by rule 2.2-8.
-        charges: of the task so far.
+        charges: so far, of whichever task: the aggregator names them.
         policy: with the budget, if the hospital has one.
 
     Raises:

@@ -24,8 +24,8 @@ class Standing:
         last_joined: the last (round_no, attempt) it joined in the task.
         head: the head of the task's chain, 32 bytes.
         spent: whether it stated a root or released a share in the Manifest's round.
-        charges: the noise of every release of the task that its updates may have
-            entered.
+        charges: the noise of every release that its updates may have entered, of
+            whichever task.
     """
 
     me: PeerId

@@ -56,8 +56,8 @@ def told(directory):
                 [store.spent(task, number) for number in range(9)],
                 store.head(task),
                 store.receipts(task),
-                store.past.sums(task),
-                store.past.charges(task),
+                store.past.sums(),
+                store.past.charges(),
             )
             for task in ("icu", "ward")
         ]

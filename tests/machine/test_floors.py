@@ -274,6 +274,20 @@ def test_an_attempt_that_fails_before_a_root_costs_nothing() -> None:
     assert isinstance(again.outcome(AGGREGATOR), events.Completed)
 
 
+def test_another_name_for_the_task_brings_no_new_budget() -> None:
+    one = budgeted(3.0)
+    one.run()
+    second = renamed(one)
+    second.run()
+    assert set(second.drops().values()) == {"4.1-5"}
+
+
+def renamed(first):
+    """The first round of a task of another name, by the same hospitals."""
+    task = replace(first.task, task_id="another-name")
+    return replace(first, task=task).next_session()
+
+
 # --- differences of sums
 
 
@@ -304,6 +318,17 @@ def test_a_sum_that_one_member_sets_apart_is_not_opened(terms) -> None:
         assert (end.code, end.retry) == ("4.5-8", False)
         assert "by 1, below min_difference 2" in end.detail
     check_all(second.clients.values(), second.consortium.roster, 1)
+
+
+@pytest.mark.parametrize("terms", [{}, {"weights": range(1, 8)}])
+def test_a_task_of_another_name_sets_no_member_apart_either(terms) -> None:
+    """The aggregator names the tasks; model and patients are the same."""
+    first = apart(2, **terms)
+    first.run()
+    second = replace(renamed(first), silent={silo(3): Round.MASKED_INPUT})
+    second.run()
+    assert set(second.drops().values()) == {"4.5-8"}
+    assert second.opened is None
 
 
 @pytest.mark.parametrize("lost", [(), (3, 5)])

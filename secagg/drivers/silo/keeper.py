@@ -25,8 +25,8 @@ class Keeper:
             last_joined=self._store.last_joined(task_id),
             head=self._store.head(task_id),
             spent_round=round_no if spent else 0,
-            sums=self._store.past.sums(task_id),
-            charges=self._store.past.charges(task_id),
+            sums=self._store.past.sums(),
+            charges=self._store.past.charges(),
         )
 
     def persist(
@@ -42,10 +42,12 @@ class Keeper:
             case events.PersistJoined():
                 store.record_joined(effect.task_id, effect.round_no, effect.attempt)
             case events.PersistSpent():
+                # Spent first: a charge left alone by a crash would stand, being the
+                # round's first, for the release of a later attempt with less noise.
+                task, round_no = effect.task_id, effect.round_no
+                store.record_spent(task, round_no)
                 if effect.noise is not None:
-                    task, round_no = effect.task_id, effect.round_no
                     store.past.record_charge(task, round_no, effect.noise)
-                store.record_spent(effect.task_id, effect.round_no)
             case events.PersistSummed():
                 store.past.record_summed(effect.task_id, effect.summed)
             case events.PersistHead():

@@ -6,7 +6,6 @@ sums could be subtracted (rule 4.5-8), and the noise charged to its own budget (
 
 from __future__ import annotations
 
-import collections
 from typing import Final, Protocol
 
 from secagg.differences import SummedSet
@@ -37,8 +36,8 @@ class Past(Protocol):
         """
         ...
 
-    def sums(self, task_id: str) -> tuple[SummedSet, ...]:
-        """Return the sets of a task, in the order they were recorded."""
+    def sums(self) -> tuple[SummedSet, ...]:
+        """Return the sets of all tasks: what a task is called is not ours to say."""
         ...
 
     def record_charge(self, task_id: str, round_no: int, noise: NoiseTerms) -> None:
@@ -49,8 +48,8 @@ class Past(Protocol):
         """
         ...
 
-    def charges(self, task_id: str) -> tuple[NoiseTerms, ...]:
-        """Return the charges of a task, by their rounds."""
+    def charges(self) -> tuple[NoiseTerms, ...]:
+        """Return the charges of all tasks, by task and round."""
         ...
 
 
@@ -59,28 +58,24 @@ class MemoryPast:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._sums: collections.defaultdict[str, dict[SummedSet, None]] = (
-            collections.defaultdict(dict)
-        )
-        self._charges: collections.defaultdict[str, dict[int, NoiseTerms]] = (
-            collections.defaultdict(dict)
-        )
+        self._sums: dict[SummedSet, None] = {}
+        self._charges: dict[tuple[str, int], NoiseTerms] = {}
 
     def record_summed(self, task_id: str, summed: SummedSet) -> None:
         """Record the set of a sum that may be opened, once."""
-        self._sums[task_id].setdefault(summed)
+        self._sums.setdefault(summed)
 
-    def sums(self, task_id: str) -> tuple[SummedSet, ...]:
-        """Return the sets of a task, in the order they were recorded."""
-        return tuple(self._sums[task_id])
+    def sums(self) -> tuple[SummedSet, ...]:
+        """Return the sets of all tasks, in the order they were recorded."""
+        return tuple(self._sums)
 
     def record_charge(self, task_id: str, round_no: int, noise: NoiseTerms) -> None:
         """Record the release that this round's update may enter, once a round."""
-        self._charges[task_id].setdefault(round_no, noise)
+        self._charges.setdefault((task_id, round_no), noise)
 
-    def charges(self, task_id: str) -> tuple[NoiseTerms, ...]:
-        """Return the charges of a task, by their rounds."""
-        return tuple(noise for _, noise in sorted(self._charges[task_id].items()))
+    def charges(self) -> tuple[NoiseTerms, ...]:
+        """Return the charges of all tasks, by task and round."""
+        return tuple(self._charges[key] for key in sorted(self._charges))
 
 
 class SqlitePast:
@@ -102,16 +97,16 @@ class SqlitePast:
             int(summed.constants),
         )
 
-    def sums(self, task_id: str) -> tuple[SummedSet, ...]:
-        """Return the sets of a task, in the order they were recorded."""
+    def sums(self) -> tuple[SummedSet, ...]:
+        """Return the sets of all tasks, in the order they were recorded."""
         rows = self._database.execute(
-            "SELECT u3, model_hash, constants FROM sums WHERE task = ? ORDER BY number",
-            task_id,
+            "SELECT u3, model_hash, constants FROM sums ORDER BY number"
         )
-        return tuple(
+        found = (
             SummedSet(frozenset(map(PeerId, u3.split())), model_hash, bool(constants))
             for u3, model_hash, constants in rows
         )
+        return tuple(dict.fromkeys(found))
 
     def record_charge(self, task_id: str, round_no: int, noise: NoiseTerms) -> None:
         """Record the release that this round's update may enter, once a round."""
@@ -125,12 +120,10 @@ class SqlitePast:
             noise.delta,
         )
 
-    def charges(self, task_id: str) -> tuple[NoiseTerms, ...]:
-        """Return the charges of a task, by their rounds."""
+    def charges(self) -> tuple[NoiseTerms, ...]:
+        """Return the charges of all tasks, by task and round."""
         rows = self._database.execute(
-            "SELECT mechanism, z, adjacency, delta FROM charges WHERE task = ?"
-            " ORDER BY round_no",
-            task_id,
+            "SELECT mechanism, z, adjacency, delta FROM charges ORDER BY task, round_no"
         )
         return tuple(
             NoiseTerms(mechanism=name, noise_multiplier=z, adjacency=adj, delta=delta)

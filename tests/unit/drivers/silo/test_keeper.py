@@ -1,6 +1,10 @@
 import hashlib
+from dataclasses import replace
+from unittest import mock
 
-from secagg import codec, events
+import pytest
+
+from secagg import codec, errors, events
 from secagg.client_state import TaskMemory
 from secagg.consortium import Consortium
 from secagg.differences import SummedSet
@@ -13,6 +17,12 @@ from tests.drivers.fake_clock import FakeClock
 
 CONSORTIUM = Consortium.of(4, b"keeper")
 PEERS = tuple(sorted(CONSORTIUM.silos))
+NOISE = NoiseTerms(
+    mechanism="discrete-gaussian",
+    noise_multiplier=2.0,
+    adjacency="zero-out",
+    delta=1e-5,
+)
 
 
 def keeper():
@@ -78,14 +88,23 @@ def test_a_receipt_says_what_the_data_went_into() -> None:
 def test_a_charge_and_a_set_are_remembered_by_the_next_machine() -> None:
     """Rules 4.5-8 and 4.1-5: both outlive the process."""
     one, store = keeper()
-    noise = NoiseTerms(
-        mechanism="discrete-gaussian",
-        noise_multiplier=2.0,
-        adjacency="zero-out",
-        delta=1e-5,
-    )
     summed = SummedSet(frozenset(PEERS), bytes(32), constants=True)
-    one.persist(events.PersistSpent(task_id="demo", round_no=3, noise=noise))
+    one.persist(events.PersistSpent(task_id="demo", round_no=3, noise=NOISE))
     one.persist(events.PersistSummed(task_id="demo", summed=summed))
-    after = Keeper(store, FakeClock()).remembered("demo", 4)
-    assert (after.charges, after.sums) == ((noise,), (summed,))
+    for task in ("demo", "another-name-for-it"):
+        after = Keeper(store, FakeClock()).remembered(task, 4)
+        assert (after.charges, after.sums) == ((NOISE,), (summed,))
+
+
+def test_a_charge_is_never_left_without_the_mark_that_ends_the_round() -> None:
+    """It would stand for the release of a later attempt that has less noise."""
+    one, store = keeper()
+    spent = events.PersistSpent(task_id="demo", round_no=3, noise=NOISE)
+    with (
+        mock.patch.object(store, "record_spent", side_effect=errors.StateError("cut")),
+        pytest.raises(errors.StateError),
+    ):
+        one.persist(spent)
+    assert store.past.charges() == ()
+    one.persist(replace(spent, noise=replace(NOISE, noise_multiplier=0.5)))
+    assert [noise.noise_multiplier for noise in store.past.charges()] == [0.5]

@@ -113,7 +113,9 @@ class Round:
         """Whether we have the session's roster, and the key that it gives us."""
         roster = self._site.door.book.named(manifest.roster_hash)
         me = self._site.door.identity
-        return roster is not None and roster.member(me.id).key == me.key.public
+        if roster is None or me.id not in roster:
+            return False
+        return roster.member(me.id).key == me.key.public
 
     def _abandon(self, sid: SessionId) -> None:
         """End a session whose members would not know us any more (rule 4.7-6)."""

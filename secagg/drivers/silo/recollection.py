@@ -7,14 +7,20 @@ KeyList quotes this hospital's own signature, and its disk has to know of that s
 
 from __future__ import annotations
 
-from secagg import errors
+from typing import TypeAlias
+
+from secagg import codec, errors
 from secagg.crypto import transcript
 from secagg.drivers.silo.forgotten import Marks, check_part
 from secagg.drivers.wire.door import Door
 from secagg.messages import Envelope, KeyList, Manifest
 from secagg.names import PeerId, SessionId
+from secagg.roster import Roster
 from secagg.rounds.own_part import in_key_list
 from secagg.signing import open_envelope
+
+_Terms: TypeAlias = tuple[SessionId, Manifest, Roster]
+"""A session's id, its terms, and the version of the roster that they name."""
 
 
 class Recollection:
@@ -25,7 +31,7 @@ class Recollection:
         self._door = door
         self._aggregator = aggregator
         self._marks = marks
-        self._terms: tuple[SessionId, Manifest] | None = None
+        self._terms: _Terms | None = None
 
     def take(self, envelope: Envelope) -> None:
         """Look at a message of a session that this process has not joined.
@@ -37,30 +43,46 @@ class Recollection:
             if envelope.type == "Manifest":
                 self._note(envelope)
             elif envelope.type == "KeyList" and self._terms is not None:
-                self._compare(envelope, *self._terms)
+                self._compare(envelope, self._terms)
         except errors.RemoteProtocolError:
             return  # Whatever it is, it shows nothing of ours.
 
     def _note(self, envelope: Envelope) -> None:
+        roster = self._roster_of(envelope)
+        if roster is None:
+            return
         sid = SessionId(transcript.session_id(envelope.body))
-        message = self._opened(envelope, sid)
+        message = self._opened(envelope, sid, roster)
         if isinstance(message, Manifest) and message.aggregator == self._aggregator:
-            self._terms = sid, message
+            self._terms = sid, message, roster
 
-    def _compare(self, envelope: Envelope, sid: SessionId, manifest: Manifest) -> None:
+    def _roster_of(self, envelope: Envelope) -> Roster | None:
+        """Return the version that a Manifest names, which has the session's keys.
+
+        The session may have begun before a key was rotated; what comes of it is signed
+        with the keys of then. A version without one of the two shows nothing of ours.
+        """
+        book = self._door.book
+        named = codec.decode_body(envelope.type, envelope.body, members=book.largest)
+        if not isinstance(named, Manifest):
+            return None
+        roster = book.named(named.roster_hash)
+        if roster is None or self._aggregator not in roster.aggregators:
+            return None
+        return roster if self._door.identity.id in roster else None
+
+    def _compare(self, envelope: Envelope, terms: _Terms) -> None:
+        sid, manifest, roster = terms
         # Of this session alone: the members' signatures in it are under its id.
-        message = self._opened(envelope, sid) if envelope.sid == sid else None
+        message = self._opened(envelope, sid, roster) if envelope.sid == sid else None
         if not isinstance(message, KeyList):
             return
-        part = in_key_list(
-            message, manifest, me=self._door.identity.id, roster=self._door.roster
-        )
+        me = self._door.identity.id
+        part = in_key_list(message, manifest, me=me, roster=roster)
         if part is not None:
             check_part(self._marks, manifest.task_id, part, manifest.round_no)
 
-    def _opened(self, envelope: Envelope, sid: SessionId) -> object:
-        roster = self._door.roster
+    def _opened(self, envelope: Envelope, sid: SessionId, roster: Roster) -> object:
         public = roster.member(self._aggregator).key
-        return open_envelope(
-            envelope, public=public, h=sid, members=len(roster.members)
-        )
+        members = self._door.book.largest
+        return open_envelope(envelope, public=public, h=sid, members=members)

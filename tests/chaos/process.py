@@ -18,10 +18,6 @@ from tests.chaos import aggregator, hospital
 from tests.chaos.records import Records
 from tests.chaos.terms import AGGREGATOR, Terms
 
-# A life is short: to load a compiler takes longer than the loops that it would speed
-# up. Both forms of them give the same to the last bit.
-vars(kernels)["INSTALLED"] = False
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
@@ -42,6 +38,9 @@ class Life:
 
 def main(life: Life) -> None:
     """Live until done, stopped or killed."""
+    # A life is short: to load a compiler takes longer than the loops that it would
+    # speed up. Both forms of them give the same to the last bit.
+    vars(kernels)["INSTALLED"] = False
     _end_with_parent()
     _quiet(life)
     records = Records(life.terms.log(life.party, life.number))

@@ -22,6 +22,7 @@ from secagg.drivers.aggregator.settings import Settings
 from secagg.names import PeerId
 from secagg.roster_chain import RosterChain
 from tests.peers.programs import (
+    BITS,
     FIRST,
     HOSPITALS,
     WEIGHTS,
@@ -380,10 +381,15 @@ async def test_rounds_that_no_hospital_joins_are_reported_and_end(
         assert report.sets["u0"] == list(HOSPITALS)
         assert "min_bits" in report.lost["bern"]["reason"]
     assert programs.store.read() == (tmp_path / "first.safetensors").read_bytes()
-    said = programs.named("bern", "round_aborted") + programs.named(
-        "bern", "session_aborted"
-    )
-    assert any("min_bits" in event["detail"] for event in said)
+    both_values = f"bits {BITS} is below min_bits 20"
+    for silo in HOSPITALS:
+        own = programs.named(silo, "session_aborted")
+        assert {event["code"] for event in own} == {"4.1-5"}
+        assert all(both_values in event["detail"] for event in own)
+    told = programs.named("agg", "peer_dropped")
+    assert {event["peer"] for event in told} == set(HOSPITALS)
+    assert {event["rule"] for event in told} == {"4.1-5"}
+    assert all(both_values in event["detail"] for event in told)
 
 
 async def test_2_1_5_a_hospital_with_a_forked_roster_ends_with_the_remedy(

@@ -4,6 +4,7 @@ import pytest
 
 from secagg import errors
 from secagg.consortium import Consortium
+from secagg.crypto.sign import SigningKey
 from secagg.drivers import progress
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.uplink import FIRST_SECONDS, MOST_SECONDS, Calls, Uplink
@@ -11,9 +12,11 @@ from secagg.drivers.wire import lobby, memory
 from secagg.drivers.wire.connection import REPLACED
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import Standing
-from secagg.drivers.wire.transport import ConnectionLost
+from secagg.drivers.wire.transport import ConnectionLost, Dial
 from secagg.entropy import SeededEntropy
+from secagg.identity import Identity
 from secagg.names import SessionId
+from secagg.roster_chain import RosterChain
 from secagg.vector import Frame
 from tests.drivers.fake_clock import FakeClock, until
 
@@ -37,7 +40,16 @@ class PausingClock(FakeClock):
 class Site:
     """An uplink, and the other ends of what it dialled."""
 
-    def __init__(self, failures: int = 0, *, patient: bool = False) -> None:
+    def __init__(
+        self,
+        failures: int = 0,
+        *,
+        patient: bool = False,
+        book: RosterBook | None = None,
+        anyone: Dial | None = None,
+    ) -> None:
+        self.book = book or RosterBook(CONSORTIUM.roster)
+        self.updates: list[int] = []
         self.clock = PausingClock()
         self.events: list[progress.Progress] = []
         self.ends: list[memory.MemoryTransport] = []
@@ -58,8 +70,9 @@ class Site:
                 handle=self._handle,
                 left=self._left,
                 urgent=lambda: self.urgent,
-                updated=lambda: None,
+                updated=lambda: self.updates.append(self.book.newest.version),
             ),
+            dial_anyone=anyone,
             observer=self.events.append,
             patient=patient,
         )
@@ -67,7 +80,7 @@ class Site:
     def _door(self, identity) -> Door:
         return Door(
             identity=identity,
-            book=RosterBook(CONSORTIUM.roster),
+            book=self.book,
             entropy=SeededEntropy(b"uplink"),
             clock=self.clock,
         )
@@ -305,3 +318,87 @@ async def test_bytes_that_break_a_rule_end_the_connection_with_the_rule() -> Non
     await site.admitted(2)
     assert site.left[0].startswith("rule 7.1-1")
     await stopped(running)
+
+
+# --- whoever answers may have newer versions of the roster
+
+KEY = SigningKey(bytes([2]) * 32)
+ONE = RosterChain.founded("uplink", CONSORTIUM.roster.members, KEY)
+TWO = ONE.followed_by(CONSORTIUM.roster.members, KEY)
+FORGED = RosterChain.founded(
+    "uplink", CONSORTIUM.roster.members, SigningKey(bytes([3]) * 32)
+).followed_by(CONSORTIUM.roster.members, SigningKey(bytes([3]) * 32))
+REFUSED = "the certificate is not that of the aggregator's key"
+
+
+class Anyone:
+    """Answers with a key that nobody knows, as an aggregator does whose key is new."""
+
+    def __init__(self, chain: RosterChain) -> None:
+        self.door = Door(
+            identity=Identity(AGGREGATOR, bytes([9]) * 32),
+            book=RosterBook(chain),
+            entropy=SeededEntropy(b"anyone"),
+            clock=FakeClock(),
+        )
+        self.answers: list[asyncio.Task[object]] = []
+
+    async def dial(self) -> memory.MemoryTransport:
+        near, far = memory.pair()
+        self.answers.append(asyncio.create_task(self._admit(far)))
+        return near
+
+    async def _admit(self, far) -> object:
+        try:
+            return await lobby.admit(far, self.door, lambda peer, sid: None)
+        except ConnectionLost as lost:
+            return lost
+
+
+async def test_a_refused_dial_asks_whoever_answers_for_newer_versions() -> None:
+    anyone = Anyone(TWO)
+    site = Site(book=RosterBook(ONE), anyone=anyone.dial)
+    site.refusals = [REFUSED]
+    running = asyncio.create_task(site.uplink.run())
+    await site.admitted(1)
+    assert site.book.newest == TWO.newest
+    assert site.updates == [2]
+    assert [event.version for event in site.told(progress.RosterPinned)] == [2]
+    assert site.clock.pauses == []
+    assert await anyone.answers[0] == lobby.Informed(peer=SILO, version=1)
+    await stopped(running)
+
+
+@pytest.mark.parametrize("chain", [ONE, FORGED], ids=["nothing newer", "forged"])
+async def test_2_1_2_the_refusal_stands_when_nothing_proves_itself(chain) -> None:
+    anyone = Anyone(chain)
+    site = Site(book=RosterBook(ONE), anyone=anyone.dial)
+    site.refusals = [REFUSED]
+    with pytest.raises(errors.ConnectionRefused, match="aggregator's key"):
+        await site.uplink.run()
+    await asyncio.gather(*anyone.answers)
+    assert len(anyone.answers) == 1
+    assert site.book.newest == ONE.newest
+    assert site.updates == []
+
+
+@pytest.mark.parametrize(
+    "failure", [ConnectionLost("cut"), errors.ConnectionRefused("no proxy")]
+)
+async def test_the_first_refusal_is_told_when_nobody_answers(failure) -> None:
+    async def dial() -> memory.MemoryTransport:
+        raise failure
+
+    site = Site(book=RosterBook(ONE), anyone=dial)
+    site.refusals = [REFUSED]
+    with pytest.raises(errors.ConnectionRefused, match="aggregator's key"):
+        await site.uplink.run()
+
+
+async def test_8_9_a_site_that_pins_nothing_by_itself_asks_nobody() -> None:
+    anyone = Anyone(TWO)
+    site = Site(book=RosterBook(ONE, grows=False), anyone=anyone.dial)
+    site.refusals = [REFUSED]
+    with pytest.raises(errors.ConnectionRefused, match="aggregator's key"):
+        await site.uplink.run()
+    assert anyone.answers == []

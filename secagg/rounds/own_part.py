@@ -1,7 +1,8 @@
 """Own part: where a member finds its own signature in what others show it.
 
 What it signed it did, whatever its disk remembers. So a part above its marks says that
-the disk is an older copy (rule 9-6).
+the disk is an older copy (rule 9-6). That it is in a link's U3 the aggregator alone has
+signed: of a vote among many, nothing but the aggregator's word is left.
 """
 
 from __future__ import annotations
@@ -43,8 +44,10 @@ class OwnPart:
 def in_link(past: PastRound, *, me: PeerId, members: int) -> OwnPart | None:
     """Return a member's part in a link of the chain that `next_link` has checked.
 
-    Its own vote is among the q that are shown, or it is in U3, which q members voted
-    for and of whom each saw its signed root. One that voted later shows nothing.
+    Its own vote is among the q that are shown, or it is in U3. For U3 the aggregator's
+    signature stands: the q votes are on h3, from which a link does not show U3. An
+    aggregator that lies here stops one hospital, which it could have left out as well.
+    Who is not in U3 and whose vote was not among the q finds nothing.
 
     Args:
         past: the link's evidence.

@@ -75,7 +75,9 @@ class Passphrase:
 
     def _bytes(self) -> bytes:
         # An e with an accent is one character on one keyboard, and two on another.
-        return unicodedata.normalize("NFC", self.text).encode("utf-8")
+        # What the environment has that is not UTF-8 stays the bytes it is.
+        text = unicodedata.normalize("NFC", self.text)
+        return text.encode("utf-8", "surrogateescape")
 
 
 def seal(seed: bytes, passphrase: Passphrase, salt: bytes) -> str:

@@ -131,3 +131,11 @@ def test_passphrases_are_compared_by_what_they_say() -> None:
 def test_a_passphrase_belongs_in_no_set() -> None:
     with pytest.raises(TypeError, match="not hashed"):
         hash(WORDS)
+
+
+def test_bytes_that_are_not_utf_8_stay_as_they_are(cheap) -> None:
+    """As a variable of the environment has them, set under another encoding."""
+    raw = b"gr\xfcner tee am fluss"
+    typed = Passphrase(raw.decode("utf-8", "surrogateescape"))
+    expected = hashlib.scrypt(raw, salt=SALT, n=2, r=8, p=1, dklen=32)
+    assert typed.stretched(SALT) == expected.hex().encode("ascii")

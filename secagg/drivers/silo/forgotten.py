@@ -130,14 +130,17 @@ class Marks(Protocol):
         ...
 
 
-def require_remembered(marks: Marks, task_id: str) -> None:
-    """Refuse to take part in a task of which something is forgotten.
+def require_remembered(marks: Marks) -> None:
+    """Refuse to take part while something is forgotten, of whichever task.
+
+    All tasks have their marks in one directory: what shows of one that it is an older
+    copy shows it of all, and nobody need have shown anything of the others.
 
     Raises:
         StateRolledBack: something is; the message says what to do.
     """
-    round_no = marks.forgotten.of(task_id)
-    if round_no:
+    for task_id in marks.forgotten.tasks():
+        round_no = marks.forgotten.of(task_id)
         joined, attempt = marks.last_joined(task_id)
         raise errors.StateRolledBack(
             f"this hospital took part in task {task_id} after what its state directory"
@@ -167,7 +170,7 @@ def check_part(marks: Marks, task_id: str, part: OwnPart, round_no: int) -> None
         known = known and marks.spent(task_id, part.round_no)
     if not known:
         marks.forgotten.note(task_id, max(round_no, part.round_no))
-        require_remembered(marks, task_id)
+        require_remembered(marks)
 
 
 def accept_loss(marks: Marks, task_id: str) -> int:

@@ -339,7 +339,7 @@ class Silo:
     async def _catch_up(self, opened: RoundOpen) -> None:
         """Walk the links this silo missed, up to the round's (rules 4.8-4, 9-6)."""
         task, store = opened.task_id, self._store
-        require_remembered(store, task)
+        require_remembered(store)
         walk = self._inquiries.walk(task, store.head(task), opened.previous_link)
         links = await self._guard.until(walk)
         for link in links:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Annotated
 
@@ -73,12 +74,18 @@ def rotate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the next key of this institution; the present one signs its card."""
-    old = Identity.load(path, passphrase.asking(path))
+    """Make the next key of this institution; the present one signs its card.
+
+    The new file has the passphrase of the old one, if that has one, or another.
+    """
+    ask = functools.cache(passphrase.asking(path))
+    old = Identity.load(path, ask)
     new_path = out or path.parent / f"{old.id}.next.identity.json"
     card_path = new_path.parent / f"{old.id}.next.card.json"
     identity = Identity.generate(old.id, SystemEntropy())
-    _save(identity, new_path, encrypt, passphrase_file)
+    # What was not to lie there in clear is not to now.
+    kept = ask() if ask.cache_info().currsize else None
+    _save(identity, new_path, encrypt, passphrase_file, kept)
     card = Card.of(identity, name, old=old)
     _write_card(card_path, card)
     if as_json:
@@ -165,12 +172,17 @@ def _new_passphrase(file: Path | None) -> Passphrase:
 
 
 def _save(
-    identity: Identity, path: Path, encrypt: bool, passphrase_file: Path | None
+    identity: Identity,
+    path: Path,
+    encrypt: bool,
+    passphrase_file: Path | None,
+    kept: Passphrase | None = None,
 ) -> None:
-    """Write the secret file, under a passphrase if one is asked for."""
-    text = None
+    """Write the secret file, under a passphrase if one is asked for, or else `kept`."""
+    words = kept
     if encrypt or passphrase_file is not None:
-        text = identity.encrypted(_new_passphrase(passphrase_file), SystemEntropy())
+        words = _new_passphrase(passphrase_file)
+    text = None if words is None else identity.encrypted(words, SystemEntropy())
     identity.save(path, text)
 
 

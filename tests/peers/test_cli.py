@@ -11,11 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import secagg
+from peers import passphrase
 from peers.cli import app
 from peers.config import load_aggregator, load_hospital
 from peers.enrolment import read_card
 from secagg.crypto import passphrase as sealing
+from secagg.crypto.passphrase import Passphrase
 from secagg.drivers.aggregator.journal import Journal
+from secagg.identity import Identity
 from secagg.names import PeerId
 
 RUNNER = CliRunner()
@@ -199,6 +202,19 @@ def test_an_identity_is_encrypted_from_the_first_moment(folder) -> None:
     succeed("identity", "new", "bern", "--encrypt", input=f"{WORDS}\n{WORDS}\n")
     assert encrypted(folder)
     assert read_card_of("bern").id == "bern"
+
+
+@pytest.mark.usefixtures("cheap")
+def test_the_next_key_of_an_encrypted_identity_has_its_passphrase(
+    folder, monkeypatch
+) -> None:
+    succeed("identity", "new", "bern", "--encrypt", input=f"{WORDS}\n{WORDS}\n")
+    known = Passphrase(WORDS)
+    monkeypatch.setattr(passphrase, "asking", lambda path: lambda: known)
+    succeed("identity", "rotate", "bern.identity.json")
+    new = Identity.load(Path("bern.next.identity.json"), lambda: known)
+    assert new.seed.hex() not in Path("bern.next.identity.json").read_text()
+    assert read_card(Path("bern.next.card.json")).key == new.key.public
 
 
 # --- roster

@@ -245,6 +245,11 @@ def rotate(card: Card, *, roster: Roster, old_key_lost: bool = False) -> Roster:
         RemoteProtocolError, ParameterError: as `Roster`.
     """
     card.require_proved()
+    if card.id not in roster:
+        raise EnrolmentError(
+            f"{card.id!r} is not in version {roster.version} of the roster: a new"
+            " member enters with `secagg roster accept`"
+        )
     before = _member(card.id, roster)
     if before.key == card.key:
         raise EnrolmentError(

@@ -215,7 +215,17 @@ def _signer(key: Path) -> Identity:
 
 
 def _known(path: Path, signer: Identity) -> RosterChain:
-    return enrolment.verified(path, signer.key.public)
+    versions = enrolment.read_versions(path)
+    try:
+        return RosterChain.opened(versions, signer.key.public)
+    except errors.RemoteProtocolError as error:
+        if error.rule != "2.1-2":
+            raise EnrolmentError(f"{path}: {error}") from None
+        raise EnrolmentError(
+            f"{path} is not signed by {signer.id}, whose identity --key names, with the"
+            f" key {signer.fingerprint}: give the identity file of the consortium that"
+            " signed it, or that consortium's roster (rule 2.1-2)"
+        ) from None
 
 
 def _longer(ours: RosterChain, given: RosterChain, newer: Path) -> RosterChain:
@@ -262,7 +272,8 @@ def _compare(card: Card, compared: str | None) -> None:
     if _plain(compared) != _plain(card.fingerprint):
         raise EnrolmentError(
             f"the card of {card.id} has the fingerprint {card.fingerprint}, not"
-            f" {compared}: it is not the member's card; ask for it again"
+            f" {compared}: have it read out once more; if it still differs, it is not"
+            " the member's card"
         )
 
 

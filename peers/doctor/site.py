@@ -50,6 +50,21 @@ def check_member(report: Report, config: Member) -> Membership | None:
     return None
 
 
+def _missing(member: Membership) -> str:
+    """Say why the newest version may not have this member, and what to do."""
+    peer = member.identity.id
+    was = [one.version for one in member.book.versions if peer in one]
+    if was:
+        return (
+            f"{peer} is not in it any more: the consortium revoked it after version"
+            f" {was[-1]}; ask the consortium, which alone can accept it again"
+        )
+    return (
+        f"{peer} is not in it: send the card to the consortium (`secagg identity show"
+        " --card`), and use the roster it signs then"
+    )
+
+
 def _check_enrolled(report: Report, config: Member, member: Membership) -> None:
     roster, ours = member.roster, member.identity
     role = HOSPITAL if isinstance(config, HospitalConfig) else AGGREGATOR
@@ -58,17 +73,13 @@ def _check_enrolled(report: Report, config: Member, member: Membership) -> None:
         f" {roster.hash.hex()[:12]}, {len(roster.hospitals)} hospitals"
     )
     if ours.id not in roster:
-        report.fail(
-            "roster",
-            f"{said}; {ours.id} is not in it: send the card to the consortium"
-            " (`secagg identity show --card`), and use the roster it signs then",
-        )
+        report.fail("roster", f"{said}; {_missing(member)}")
     elif roster.member(ours.id).key != ours.key.public:
         report.fail(
             "roster",
             f"{said}; it has {ours.id} with the key {roster.fingerprint(ours.id)}, and"
             f" the identity file has {ours.fingerprint}: use the file that is"
-            " enrolled, or have this key accepted",
+            " enrolled, or have the consortium rotate the key (`secagg roster rotate`)",
         )
     elif roster.member(ours.id).role != role:
         report.fail(

@@ -113,6 +113,14 @@ class RosterBook:
         """Return the signed versions behind that of this number, oldest first."""
         return () if self._chain is None else self._chain.after(number)
 
+    def judged(self, versions: Iterable[SignedRoster]) -> Roster:
+        """Verify versions and return what would be the newest one; pin nothing.
+
+        Raises:
+            RemoteProtocolError, LocalProtocolError: as `pin`.
+        """
+        return self._longer(versions).newest
+
     def pin(self, versions: Iterable[SignedRoster]) -> bool:
         """Verify versions and pin those that are new; return whether there are any.
 
@@ -123,17 +131,20 @@ class RosterBook:
             StateError: not written; nothing was pinned.
             LocalProtocolError: this book holds one roster by itself.
         """
+        longer = self._longer(versions)
+        if longer.newest.version == self.newest.version:
+            return False
+        self._write(longer)
+        self._chain = longer
+        return True
+
+    def _longer(self, versions: Iterable[SignedRoster]) -> RosterChain:
         if self._chain is None:
             raise errors.LocalProtocolError(
                 "this roster came by itself, without the consortium's key: open a"
                 " RosterBook to follow its further versions"
             )
-        longer = self._chain.extended(versions)
-        if longer.newest.version == self._chain.newest.version:
-            return False
-        self._write(longer)
-        self._chain = longer
-        return True
+        return self._chain.extended(versions)
 
     def _write(self, chain: RosterChain) -> None:
         """Put a chain in the place of the file, whole or not at all."""

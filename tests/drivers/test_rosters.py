@@ -165,12 +165,25 @@ async def test_a_roster_with_another_key_of_the_aggregator_waits_for_a_restart()
 ):
     world = RosterWorld(5)
     two = world.after(world.one, key_of=next_identity(world))
+    aggregator_id = world.consortium.aggregator.id
     async with world.serve() as aggregator, world.silos(*world.peers[:4]) as silos:
-        with pytest.raises(errors.ConnectionRefused, match="is no aggregator"):
+        told = f"which has the key {two.newest.fingerprint(aggregator_id)} for it"
+        with pytest.raises(errors.ConnectionRefused, match=told):
             aggregator.take_roster(two.versions)
         outcome, _ = await world.round(aggregator, silos)
     assert world.book.newest == world.one.newest
     assert outcome.sets["u5"] == tuple(world.peers[:4])
+
+
+async def test_2_1_2_anothers_roster_is_told_from_one_without_this_aggregator() -> None:
+    """Whatever it says of the aggregator, the consortium did not sign it."""
+    world = RosterWorld(5)
+    hospitals = [world.members[peer] for peer in world.peers]
+    other = RosterChain.founded("another", hospitals, SigningKey(bytes([5]) * 32))
+    async with world.serve() as aggregator:
+        with pytest.raises(errors.RemoteProtocolError) as caught:
+            aggregator.take_roster(other.versions)
+    assert caught.value.rule == "2.1-2"
 
 
 # --- a roster that went on between two runs of the aggregator

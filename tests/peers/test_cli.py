@@ -265,6 +265,7 @@ def test_a_roster_of_another_consortium_is_not_signed_over(enrolled) -> None:
         "mallory.identity.json", "--fingerprint", read_card_of("zug").fingerprint,
     )  # fmt: skip
     assert "2.1-2" in line
+    assert "not signed by mallory, whose identity --key names" in line
 
 
 def test_a_good_roster_is_confirmed(enrolled) -> None:

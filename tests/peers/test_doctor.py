@@ -219,7 +219,7 @@ def no_aggregator(members):
     ("change", "said"),
     [
         (strangers, "bern is not in it: send the card"),
-        (another_key, "have this key accepted"),
+        (another_key, "have the consortium rotate the key"),
         (another_role, "bern is no hospital in it"),
         (no_aggregator, "no aggregator is in it"),
     ],
@@ -233,6 +233,22 @@ def test_an_identity_that_does_not_fit_the_roster_fails(
     level, detail = found(report, "roster")
     assert level is Level.FAILED
     assert said in detail
+
+
+def test_who_was_revoked_is_told_so_and_not_to_hand_in_its_card(
+    consortium, bern
+) -> None:
+    signer = Identity.load(consortium.folder / "consortium.identity.json")
+    path = consortium.folder / "roster.json"
+    chain = RosterChain.from_json(path.read_text(), signer.key.public)
+    after = chain.followed_by(strangers(consortium.roster.members), signer.key)
+    consortium.write("roster.json", after.to_json())
+    report = Report()
+    site.check_member(report, load_hospital(bern))
+    level, detail = found(report, "roster")
+    assert level is Level.FAILED
+    assert "revoked it after version 1" in detail
+    assert "card" not in detail
 
 
 @pytest.mark.parametrize(

@@ -195,8 +195,7 @@ class Aggregator:
             LocalProtocolError: it was given a roster by itself, and no book.
         """
         given = tuple(versions)
-        if given:
-            self._settings.check_key(given[-1].claimed)
+        self._settings.check_key(self._settings.book.judged(given))
         if not self._settings.book.pin(given):
             return False
         newest = self._door.roster

@@ -125,10 +125,16 @@ class Settings:
             ConnectionRefused: the message says what to do.
         """
         identity = self.identity
-        known = identity.id in roster.aggregators
-        if not known or roster.member(identity.id).key != identity.key.public:
+        if identity.id not in roster.aggregators:
             raise errors.ConnectionRefused(
                 f"{identity.id} with the key {identity.fingerprint} is no aggregator in"
                 f" version {roster.version} of the roster: enrol it, or use the"
                 " identity that is enrolled"
+            )
+        if roster.member(identity.id).key != identity.key.public:
+            raise errors.ConnectionRefused(
+                f"{identity.id} with the key {identity.fingerprint} is no aggregator in"
+                f" version {roster.version} of the roster, which has the key"
+                f" {roster.fingerprint(identity.id)} for it: start it with the identity"
+                " of that key"
             )

@@ -102,6 +102,6 @@ def check_enrolled(identity: Identity, book: RosterBook) -> None:
         )
     raise errors.NotEnrolled(
         f"{told} has no hospital {peer} with the key {identity.fingerprint}: hand its"
-        " card to the consortium (`secagg roster accept`), and start again when the"
-        " aggregator has the new version"
+        " card to the consortium (`secagg roster accept`); it is let in as soon as the"
+        " aggregator has the new version (`secagg roster install` there)"
     )

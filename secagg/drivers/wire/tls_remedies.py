@@ -59,7 +59,11 @@ _BY_VERIFY_CODE: Final = {
 
 # What the other side said, by the name of its alert (RFC 8446, section 6).
 _BY_ALERT: Final = {
-    "UNKNOWN_CA": _REJECTED + "its roster has another key. " + _COMPARE,
+    "UNKNOWN_CA": (
+        _REJECTED + "its roster has another key of ours, or none yet: then its"
+        " operator has to install the newest roster (`secagg roster install`). "
+        + _COMPARE
+    ),
     "CERTIFICATE_EXPIRED": _REJECTED + "it has expired there. " + _CLOCKS,
     "BAD_CERTIFICATE": _REJECTED + "perhaps it is not valid there yet. " + _CLOCKS,
     "CERTIFICATE_UNKNOWN": _REJECTED + "its issuer may not issue it. " + _COMPARE,

@@ -29,6 +29,16 @@ def test_2_1_6_a_book_does_not_go_back_to_an_older_file(tmp_path, given) -> None
     assert RosterBook.open(tmp_path, given).newest == THREE.newest
 
 
+def test_a_version_is_judged_without_being_pinned(tmp_path) -> None:
+    book = RosterBook.open(tmp_path, TWO)
+    assert book.judged(THREE.versions) == THREE.newest
+    assert book.judged(ONE.versions) == TWO.newest
+    with pytest.raises(errors.RemoteProtocolError, match="forked"):
+        book.judged(FORK.versions)
+    assert book.newest == TWO.newest
+    assert kept(tmp_path) == TWO
+
+
 def test_a_newer_file_of_the_site_is_taken_up(tmp_path) -> None:
     RosterBook.open(tmp_path, ONE)
     assert RosterBook.open(tmp_path, THREE).newest == THREE.newest

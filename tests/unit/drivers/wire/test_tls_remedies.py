@@ -32,7 +32,10 @@ CASES = [
     (verification(10), "Set the clocks"),
     (verification(62), "by the name in its certificate"),
     (verification(64), "by the name in its certificate"),
-    (tls("TLSV1_ALERT_UNKNOWN_CA"), "its roster has another key"),
+    (
+        tls("TLSV1_ALERT_UNKNOWN_CA"),
+        "another key of ours, or none yet: then its operator has to install",
+    ),
     (tls("SSLV3_ALERT_CERTIFICATE_EXPIRED"), "Set the clocks"),
     (tls("TLS_ALERT_CERTIFICATE_EXPIRED"), "Set the clocks"),
     (tls("SSLV3_ALERT_BAD_CERTIFICATE"), "Set the clocks"),

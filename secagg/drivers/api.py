@@ -81,9 +81,9 @@ async def connect(
         state: the state directory, or a store. By default
             ``<state home>/secagg/<id>-<key>``, made with mode 0700: the state home is
             ``$XDG_STATE_HOME`` or ``~/.local/state``, the key is the first 16 hex
-            digits of the identity's public key. A `MemoryStore` forgets at the end of
-            the process which rounds were joined and spent (rules 4.1-6, 4.1-8): for
-            simulations and tests.
+            digits of the identity's public key: after that was rotated, name the one of
+            the old key. A `MemoryStore` forgets at the end of the process which rounds
+            were joined and spent (rules 4.1-6, 4.1-8): for simulations and tests.
         ssl: a TLS context of the site's own; by default mutual TLS 1.3 from the
             identities of the roster.
         proxy: ``http://host:port`` of the site's proxy for ``wss``; it has to let TLS

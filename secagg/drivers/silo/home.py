@@ -19,7 +19,9 @@ def default_directory(identity: Identity) -> Path:
     """Return where an identity's state lies unless the site says otherwise.
 
     In the state home of the XDG base directories, where each identity has its own
-    folder: two keys under one id are two identities.
+    folder: one id may stand for two institutions, in two consortia. A hospital whose
+    key was rotated (rule 2.1-7) goes on with the folder of the old key and has to name
+    it: here it would begin with no marks.
     """
     named = Path(os.environ.get("XDG_STATE_HOME", ""))
     home = named if named.is_absolute() else Path.home() / ".local" / "state"

@@ -7,8 +7,8 @@ errors say what to do; what a damaged file means is the caller's to say.
 What SQLite gives: one statement is one transaction; a power cut in the middle of it
 leaves nothing of it, and of those that returned it leaves all. What it does not give is
 a checksum of what lies in the file: `secagg.drivers.sealing` adds that, and a file is
-read in full when it is opened. An older copy of a whole file is a good file; nothing in
-it can show that it is old.
+read in full when it is opened, and its log with it (`secagg.drivers.write_ahead`). An
+older copy of a whole file is a good file; nothing in it can show that it is old.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from secagg import errors
-from secagg.drivers import private, sealing
+from secagg.drivers import private, sealing, write_ahead
 
 Row = tuple[Any, ...]
 Value = int | float | str | bytes | None
@@ -130,9 +130,13 @@ class Database:
         try:
             for path in (self._path, *filter(Path.exists, beside)):
                 private.settle_file(path)
+            # Before SQLite reads it: that would drop what lies behind the damage.
+            lost = write_ahead.lost(beside[0])
         except OSError as error:
             remedy = _REMEDIES[sqlite3.SQLITE_CANTOPEN]
             raise errors.StateError(f"cannot use {self._path}: {remedy}") from error
+        if lost is not None:
+            raise self._damaged(lost)
 
     def _lock(self) -> None:
         # Taken with the first write and kept, by this mode, until the file is closed.

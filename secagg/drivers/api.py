@@ -28,9 +28,9 @@ from secagg.drivers.silo.store import ClientStore, SqliteStore
 from secagg.drivers.wire import tls, websocket
 from secagg.drivers.wire.door import Door, check_enrolled
 from secagg.drivers.wire.doorkeeper import PLACES, Doorkeeper
+from secagg.drivers.wire.handshake import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.health import answering
 from secagg.drivers.wire.keepalive import KEEPALIVE_SECONDS
-from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.tls import (
     LeafRenewer,
     client_context,

@@ -18,8 +18,9 @@ from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.doorkeeper import Doorkeeper
-from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME, enter
+from secagg.drivers.wire.handshake import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.lobby import Standing as Here
+from secagg.drivers.wire.lobby import enter
 from secagg.drivers.wire.tls import client_context
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy

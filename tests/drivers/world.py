@@ -21,7 +21,7 @@ from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import MemoryStore
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.doorkeeper import Doorkeeper
-from secagg.drivers.wire.lobby import MAX_HANDSHAKE_FRAME
+from secagg.drivers.wire.handshake import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.memory import MemoryNetwork, MemoryTransport
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import Transport

@@ -15,7 +15,7 @@ from secagg.crypto.aead import open_sealed
 from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.drivers.aggregator.storing import Storing
 from secagg.drivers.roster_book import RosterBook
-from secagg.drivers.wire import lobby
+from secagg.drivers.wire import admission, handshake, lobby
 from secagg.drivers.wire.connection import Connection
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
@@ -245,7 +245,7 @@ async def _lobby_message(file: File) -> bytes:
         case "Challenge":
             await _until_answered(lobby._enter(OneFrame(frame), door, peer, ANYWHERE))
         case "Hello":
-            await _until_answered(lobby._admit(OneFrame(frame), door, nowhere))
+            await _until_answered(admission._admit(OneFrame(frame), door, nowhere))
         case "Welcome" | "Rosters":
             await _after_challenge(file, frame, door)
         case _:
@@ -264,9 +264,9 @@ def nowhere(peer: PeerId, sid: SessionId | None) -> int | None:
     return None
 
 
-async def _until_answered(handshake: Any) -> None:
+async def _until_answered(work: Any) -> None:
     try:
-        await handshake
+        await work
     except AnsweredError:
         return
 
@@ -285,7 +285,7 @@ async def _after_challenge(file: File, frame: bytes, door: Any) -> None:
         identity=Identity(peer, bytes(32)),
         receiver=PeerId(""),
         sid=msg.LOBBY_SID,
-        h=lobby.ZERO,
+        h=handshake.ZERO,
     )
     first = vector.envelope_frame(codec.encode_envelope(sealed))
 
@@ -295,7 +295,7 @@ async def _after_challenge(file: File, frame: bytes, door: Any) -> None:
         genuine = signing.verifies(envelope, public=public, h=h)
         return envelope.type == "Challenge" or genuine
 
-    with mock.patch.object(lobby, "verifies", but_for_the_challenge):
+    with mock.patch.object(handshake, "verifies", but_for_the_challenge):
         await lobby._enter(OneFrame(first, frame), door, peer, ANYWHERE)
 
 

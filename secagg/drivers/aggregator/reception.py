@@ -30,7 +30,7 @@ from secagg.drivers.aggregator.quotas import (
 from secagg.drivers.aggregator.rounds import Round
 from secagg.drivers.aggregator.session import Session
 from secagg.drivers.progress import Observer
-from secagg.drivers.wire import lobby
+from secagg.drivers.wire import admission, lobby
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.transport import ConnectionLost, Transport
@@ -115,14 +115,14 @@ class Reception:
         gated = Gated(transport, self._inlet, chunk_frame=self._max_frame)
         try:
             let_in = functools.partial(self._let_in, gated)
-            admitted = await lobby.admit(gated, self._door, let_in)
+            admitted = await admission.admit(gated, self._door, let_in)
         except errors.RemoteProtocolError as error:
             await self._refuse(gated, error)
             return
         except ConnectionLost:
             await gated.close()
             return
-        if isinstance(admitted, lobby.Informed):
+        if isinstance(admitted, admission.Informed):
             given = progress.RosterGiven(peer=admitted.peer, since=admitted.version)
             self._observer(given)
             await gated.close(RENEWED)

@@ -1,4 +1,4 @@
-"""The handshake and the messages outside a session: spec section 8.
+"""The client's side of the handshake, and messages outside a session: spec section 8.
 
 Each side proves its roster identity over the other's fresh nonce before anything else
 is accepted, whatever carried the bytes. The rosters and the clocks are compared at the
@@ -9,17 +9,25 @@ versions of the roster that it lacks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from secagg import codec, errors
 from secagg.crypto import transcript
+from secagg.drivers.wire import handshake
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.door import Door, check_agreement, check_enrolled
+from secagg.drivers.wire.handshake import (
+    MAX_HANDSHAKE_FRAME,
+    MAX_ROSTERS,
+    ZERO,
+    prove,
+    read,
+    receive,
+    say,
+)
 from secagg.drivers.wire.transport import ConnectionLost, Transport
 from secagg.messages import (
-    HEADERS,
     LOBBY_SID,
     Catchup,
     Challenge,
@@ -31,30 +39,15 @@ from secagg.messages import (
     Missed,
     Ready,
     Rosters,
-    RosterVersion,
     RoundOpen,
     Welcome,
 )
 from secagg.names import VERSION, PeerId, SessionId
-from secagg.roster import AGGREGATOR, HOSPITAL, Roster, SignedRoster
+from secagg.roster import SignedRoster
 from secagg.signing import check_route, seal, verifies
-from secagg.vector import EnvelopeFrame, envelope_frame, parse_frame
 
-HANDSHAKE_SECONDS: Final = 20.0
-"""Time for a handshake; a peer that says nothing is let go."""
-
-MAX_HANDSHAKE_FRAME: Final = 2048
-MAX_ROSTERS: Final = HEADERS[Rosters].base
-"""Bytes of a body of Rosters (spec 8)."""
-
-_ROW_HEAD: Final = 80
-"""Bytes of a version beside its body: signature and headers, at most."""
-
-ZERO: Final = bytes(32)
 LOBBY: Final = (RoundOpen, Ready, Missed, Fetch, Catchup, History)
 """What may be said outside a session once the handshake is done."""
-
-M = TypeVar("M", Challenge, Hello, Welcome, Rosters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +56,6 @@ class Standing:
 
     session: SessionId | None = None
     transcript: bytes | None = None
-
-
-NextChunk = Callable[[PeerId, SessionId | None], int | None]
-"""The first chunk the aggregator lacks of a peer in a session, None outside one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Informed:
-    """A client that was behind, and was given the versions it lacked.
-
-    Attributes:
-        peer: who it is.
-        version: what it had.
-    """
-
-    peer: PeerId
-    version: int
 
 
 async def enter(
@@ -100,7 +76,7 @@ async def enter(
         StateError: a newer version could not be made durable.
     """
     try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
+        async with asyncio.timeout(handshake.HANDSHAKE_SECONDS):
             return await _enter(transport, door, aggregator, standing)
     except errors.RemoteProtocolError as error:
         raise errors.ConnectionRefused(str(error)) from None
@@ -126,7 +102,7 @@ async def challenged(transport: Transport, door: Door, aggregator: PeerId) -> Ch
         ConnectionLost: the line was cut, or nothing came in time.
     """
     try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
+        async with asyncio.timeout(handshake.HANDSHAKE_SECONDS):
             return await _challenged(transport, door, aggregator)
     except errors.RemoteProtocolError as error:
         raise errors.ConnectionRefused(str(error)) from None
@@ -138,10 +114,10 @@ async def _challenged(
     transport: Transport, door: Door, aggregator: PeerId
 ) -> Challenge:
     """Return the Challenge; of one that names a later version nothing is proved."""
-    first = await _receive(transport, door)
-    challenge = _read(first, Challenge, door)
+    first = await receive(transport, door)
+    challenge = read(first, Challenge, door)
     if not _is_ahead(challenge, door):
-        _prove(first, Challenge, door=door, peer=aggregator, h=ZERO)
+        prove(first, Challenge, door=door, peer=aggregator, h=ZERO)
     return challenge
 
 
@@ -160,8 +136,8 @@ async def update(transport: Transport, door: Door, aggregator: PeerId) -> bool:
         StateError: it could not be made durable.
     """
     try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
-            challenge = _read(await _receive(transport, door), Challenge, door)
+        async with asyncio.timeout(handshake.HANDSHAKE_SECONDS):
+            challenge = read(await receive(transport, door), Challenge, door)
             if not _is_ahead(challenge, door):
                 return False
             await _follow(transport, door, aggregator, challenge)
@@ -188,12 +164,12 @@ async def _enter(
     check_agreement(door, challenge, peer=aggregator)
     check_enrolled(door.identity, door.book)
     hc = transcript.connection(challenge.nonce, nonce)
-    answer = await _receive(transport, door)
+    answer = await receive(transport, door)
     errors.require(
         "8-8", answer.type != "Rosters", "older versions of the roster", [aggregator]
     )
-    welcome = _read(answer, Welcome, door)
-    _prove(answer, Welcome, door=door, peer=aggregator, h=hc)
+    welcome = read(answer, Welcome, door)
+    prove(answer, Welcome, door=door, peer=aggregator, h=hc)
     fresh = welcome.nonce == nonce
     errors.require("8-1", fresh, "Welcome answers another Hello", [aggregator])
     connection = Connection(transport, peer=aggregator, hc=hc, roster=door.roster)
@@ -210,8 +186,8 @@ async def _follow(
 ) -> None:
     """Ask for the versions that we lack, and pin them (rule 8-8)."""
     await _greet(transport, door, aggregator, challenge, Standing())
-    answer = await _receive(transport, door, MAX_ROSTERS + MAX_HANDSHAKE_FRAME)
-    rosters = _read(answer, Rosters, door)
+    answer = await receive(transport, door, MAX_ROSTERS + MAX_HANDSHAKE_FRAME)
+    rosters = read(answer, Rosters, door)
     versions = [SignedRoster.from_wire(v.body, v.signature) for v in rosters.versions]
     errors.require("8-8", door.book.pin(versions), "no version that is new")
 
@@ -234,94 +210,8 @@ async def _greet(
         session=standing.session,
         transcript=standing.transcript,
     )
-    await _say(transport, door, hello, to=aggregator, h=challenge.nonce)
+    await say(transport, door, hello, to=aggregator, h=challenge.nonce)
     return nonce
-
-
-async def admit(
-    transport: Transport, door: Door, next_chunk: NextChunk
-) -> tuple[Connection, Hello] | Informed:
-    """Let a client prove itself to this aggregator, and the other way round.
-
-    Returns:
-        The connection and the client's Hello; or who was given newer versions of the
-        roster instead, upon which this transport is done.
-
-    Raises:
-        RemoteProtocolError: rules 8-1 to 8-3, or bytes that are no handshake.
-        ConnectionLost: the line was cut, or nothing came in time.
-    """
-    try:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
-            return await _admit(transport, door, next_chunk)
-    except TimeoutError:
-        raise ConnectionLost("the handshake was not finished in time") from None
-
-
-async def _admit(
-    transport: Transport, door: Door, next_chunk: NextChunk
-) -> tuple[Connection, Hello] | Informed:
-    nonce = door.nonce()
-    challenge = Challenge(
-        nonce=nonce,
-        roster_version=door.roster.version,
-        roster_hash=door.roster.hash,
-        time_ms=door.clock.now_ms(),
-    )
-    await _say(transport, door, challenge, to=PeerId(""), h=ZERO)
-    first = await _receive(transport, door)
-    peer = first.sender
-    hello = _read(first, Hello, door)
-    hc = transcript.connection(nonce, hello.nonce)
-    before = _earlier(door, hello)
-    if before is not None:
-        _prove_earlier(first, door, before, h=nonce)
-        await _say(transport, door, _rosters_after(door, before), to=peer, h=hc)
-        return Informed(peer=peer, version=before.version)
-    _prove(first, Hello, door=door, peer=peer, h=nonce)
-    check_agreement(door, hello, peer=peer)
-    welcome = Welcome(nonce=hello.nonce, next_chunk=next_chunk(peer, hello.session))
-    await _say(transport, door, welcome, to=peer, h=hc)
-    return Connection(transport, peer=peer, hc=hc, roster=door.roster), hello
-
-
-def _earlier(door: Door, hello: Hello) -> Roster | None:
-    """Return the version before our newest that a client goes by, if it does."""
-    known = door.book.version(hello.roster_version)
-    if known is None or known.version >= door.roster.version:
-        return None
-    return known if known.hash == hello.roster_hash else None
-
-
-def _prove_earlier(envelope: Envelope, door: Door, before: Roster, *, h: bytes) -> None:
-    """Check that a client which is behind is who it says, by its old key or the new.
-
-    Also one that was taken out since: it learns so from the consortium's signature.
-    """
-    peer = envelope.sender
-    check_route(envelope, peer=peer, me=door.identity.id)
-    keys = [r.member(peer).key for r in (before, door.roster) if peer in r]
-    proved = any(verifies(envelope, public=key, h=h) for key in keys)
-    errors.require(
-        "8-1",
-        proved,
-        f"Hello is not signed with a key that version {before.version} or"
-        f" {door.roster.version} of the roster has for {peer}",
-        [peer],
-    )
-
-
-def _rosters_after(door: Door, before: Roster) -> Rosters:
-    """Return the versions after one, as many as a message holds and at least one."""
-    versions: list[RosterVersion] = []
-    room = MAX_ROSTERS
-    for signed in door.book.after(before.version):
-        body = signed.claimed.body()
-        room -= len(body) + _ROW_HEAD
-        if versions and room < 0:
-            break
-        versions.append(RosterVersion(body=body, signature=signed.signature))
-    return Rosters(versions=tuple(versions))
 
 
 def lobby_seal(message: Message, *, door: Door, connection: Connection) -> Envelope:
@@ -356,56 +246,3 @@ def lobby_open(envelope: Envelope, *, door: Door, connection: Connection) -> Mes
         [peer],
     )
     return codec.decode_body(envelope.type, envelope.body, members=door.book.largest)
-
-
-def _read(envelope: Envelope, kind: type[M], door: Door) -> M:
-    """Return a handshake message whose sender has not proved anything yet."""
-    errors.require(
-        "8-1",
-        envelope.type == kind.__name__ and envelope.sid == LOBBY_SID,
-        f"{envelope.type} came in the place of {kind.__name__}",
-        [envelope.sender],
-    )
-    message = codec.decode_body(envelope.type, envelope.body, members=door.book.largest)
-    if not isinstance(message, kind):
-        raise errors.RemoteProtocolError("8-1", f"{envelope.type} was not expected")
-    return message
-
-
-def _prove(
-    envelope: Envelope, kind: type[M], *, door: Door, peer: PeerId, h: bytes
-) -> None:
-    """Check that a handshake message proves `peer` (rule 8-1)."""
-    roster, from_aggregator = door.roster, HEADERS[kind].from_aggregator
-    role = AGGREGATOR if from_aggregator else HOSPITAL
-    errors.require(
-        "8-1",
-        peer in roster and roster.member(peer).role == role,
-        f"{peer} is no {role} in version {roster.version} of the roster: accept the"
-        " newest roster, or correct the identity",
-        [peer],
-    )
-    check_route(envelope, peer=peer, me=door.identity.id)
-    errors.require(
-        "8-1",
-        verifies(envelope, public=roster.member(peer).key, h=h),
-        f"{envelope.type} is not signed with the key the roster has for {peer}: compare"
-        f" the fingerprint {roster.fingerprint(peer)} with that of the other side",
-        [peer],
-    )
-
-
-async def _say(
-    transport: Transport, door: Door, message: Message, *, to: PeerId, h: bytes
-) -> None:
-    envelope = seal(message, identity=door.identity, receiver=to, sid=LOBBY_SID, h=h)
-    await transport.send(envelope_frame(codec.encode_envelope(envelope)))
-
-
-async def _receive(
-    transport: Transport, door: Door, most: int = MAX_HANDSHAKE_FRAME
-) -> Envelope:
-    frame = parse_frame(await transport.recv(), most)
-    if not isinstance(frame, EnvelopeFrame):
-        raise errors.RemoteProtocolError("8-1", "a vector came before any handshake")
-    return codec.decode_envelope(frame.envelope, members=door.book.largest)

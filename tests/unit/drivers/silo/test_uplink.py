@@ -8,7 +8,7 @@ from secagg.crypto.sign import SigningKey
 from secagg.drivers import progress
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.uplink import FIRST_SECONDS, MOST_SECONDS, Calls, Uplink
-from secagg.drivers.wire import lobby, memory
+from secagg.drivers.wire import admission, memory
 from secagg.drivers.wire.connection import REPLACED
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import Standing
@@ -115,7 +115,7 @@ class Site:
         await until(lambda: len(self.ends) >= count)
         door = self._door(CONSORTIUM.aggregator)
         far, before = self.ends[count - 1], self.entered
-        admitted = await lobby.admit(far, door, lambda peer, sid: None)
+        admitted = await admission.admit(far, door, lambda peer, sid: None)
         assert isinstance(admitted, tuple)
         _, hello = admitted
         await until(lambda: self.entered > before)
@@ -350,7 +350,7 @@ class Anyone:
 
     async def _admit(self, far) -> object:
         try:
-            return await lobby.admit(far, self.door, lambda peer, sid: None)
+            return await admission.admit(far, self.door, lambda peer, sid: None)
         except ConnectionLost as lost:
             return lost
 
@@ -365,7 +365,7 @@ async def test_a_refused_dial_asks_whoever_answers_for_newer_versions() -> None:
     assert site.updates == [2]
     assert [event.version for event in site.told(progress.RosterPinned)] == [2]
     assert site.clock.pauses == []
-    assert await anyone.answers[0] == lobby.Informed(peer=SILO, version=1)
+    assert await anyone.answers[0] == admission.Informed(peer=SILO, version=1)
     await stopped(running)
 
 

@@ -26,8 +26,9 @@ PROVE_SECONDS: Final = 20.0
 PER_TURN: Final = 16
 """Connections taken in a turn of the loop."""
 
-_BACKLOG: Final = 1024
-"""Connections that the kernel holds until they are taken."""
+BACKLOG: Final = 1024
+"""Connections that the kernel holds until they are taken; whoever serves a socket says
+it again, for `asyncio` listens anew with 100."""
 
 Address = tuple[str, int]
 
@@ -168,7 +169,7 @@ def bound(host: str, port: int, keeper: Doorkeeper) -> Iterator[list[GuardedSock
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             number = sockets[0].getsockname()[1] if sockets else port
             one.bind((address[0], number, *address[2:]))
-            one.listen(_BACKLOG)
+            one.listen(BACKLOG)
             one.setblocking(False)
             sockets.append(one)
         yield sockets

@@ -27,6 +27,9 @@ SILENT_PERIODS: Final = 2
 LONGEST_SECONDS: Final = 55.0
 SHORTEST_SECONDS: Final = 0.1
 
+MOST_ANSWERED: Final = 64 << 10
+"""Bytes of answers to pings that may wait behind a full write buffer: 500 of them."""
+
 
 class Line(Protocol):
     """What is watched."""
@@ -97,6 +100,7 @@ class Heard(Connection):
     note: Callable[[Exception], None]
     heard_at: float
     watch: asyncio.Task[None] | None = None
+    _answered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note the first sign of life."""
@@ -104,9 +108,18 @@ class Heard(Connection):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Note a sign of life."""
+        """Note a sign of life; drop who pings and does not read the answers.
+
+        Each ping is answered at once, whatever waits to be sent: of a peer that never
+        reads, they would pile up for as long as it likes.
+        """
         self.heard_at = self.now()
+        before = self.transport.get_write_buffer_size()
         super().data_received(data)
+        added = self.transport.get_write_buffer_size() - before
+        self._answered = self._answered + added if self.paused else 0
+        if self._answered > MOST_ANSWERED:
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note what cut it: a TLS alert, where there was one.

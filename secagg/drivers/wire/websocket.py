@@ -14,7 +14,8 @@ import functools
 import ipaddress
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ from websockets.frames import CloseCode
 
 from secagg import errors
 from secagg.drivers.clock import Clock, SystemClock
-from secagg.drivers.wire.doorkeeper import Doorkeeper, bound
+from secagg.drivers.wire.doorkeeper import BACKLOG, Doorkeeper, bound
 from secagg.drivers.wire.keepalive import (
     KEEPALIVE_SECONDS,
     Heard,
@@ -342,8 +343,10 @@ async def listen(
 
     check_keepalive(keepalive)
     used, guard = clock or SystemClock(), keeper or Doorkeeper()
+    served: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
 
     async def handle(socket: ServerConnection) -> None:
+        served.add(socket)
         address = (socket.remote_address or ("", 0))[:2]
         proved = functools.partial(guard.proved, address)
         transport = WebSocketTransport(socket, proved)
@@ -358,12 +361,35 @@ async def listen(
                 sock=one,
                 ssl=context,
                 create_connection=server_of(used),
+                backlog=BACKLOG,
                 **_both_ends(max_frame),
             )
             await stack.enter_async_context(listening)
         # Before the server waits for those it has: they may never say anything.
         stack.callback(guard.close)
-        yield sockets[0].getsockname()[1]
+        try:
+            yield sockets[0].getsockname()[1]
+        finally:
+            await _ended_in_time(stack, served)
+
+
+async def _ended_in_time(
+    stack: contextlib.AsyncExitStack, served: Iterable[ServerConnection]
+) -> None:
+    """Stop to serve; cut who has not taken our goodbye within `CLOSE_SECONDS`.
+
+    The library waits without an end until a peer has read what was sent before it.
+    """
+
+    def cut() -> None:
+        for socket in [*served]:
+            socket.transport.abort()
+
+    timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, cut)
+    try:
+        await stack.aclose()
+    finally:
+        timer.cancel()
 
 
 def _require_sound(error: Exception) -> None:

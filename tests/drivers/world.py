@@ -268,7 +268,8 @@ class World:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 outcome = await aggregator.run_round(**changes)
-            means = {u: await work[u] for u in work if u not in self.lost}
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                means = {u: await work[u] for u in work if u not in self.lost}
         finally:
             for task in work.values():
                 task.cancel()

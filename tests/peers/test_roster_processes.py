@@ -26,9 +26,12 @@ from tests.peers.test_processes import (
 )
 
 STAY = ("basel", "chur", "geneva")
-TASK = AGGREGATOR.replace("rounds = 2", "rounds = 100000").replace(
-    'roster = "roster.json"', 'roster = "agg.roster.json"'
+TASK = (
+    AGGREGATOR.replace("rounds = 2", "rounds = 100000")
+    .replace('roster = "roster.json"', 'roster = "agg.roster.json"')
+    .replace("ready_deadline = 20", "ready_deadline = 3")
 )
+"""Nobody waits long for who is being restarted."""
 
 
 class Consortium(Programs):

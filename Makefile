@@ -22,8 +22,9 @@ lint: .venv/.installed  ## format, ruff, mypy, import contracts
 
 SEED ?= 7
 SESSIONS ?= 200
-chaos: .venv/.installed  ## kill and cut sessions at random; SEED=7 SESSIONS=200
-	$(BIN)/python -m tests.chaos --seed $(SEED) --sessions $(SESSIONS)
+JOURNAL ?= sqlite
+chaos: .venv/.installed  ## kill and cut sessions at random; SEED=7 SESSIONS=200 JOURNAL=postgresql
+	$(BIN)/python -m tests.chaos --seed $(SEED) --sessions $(SESSIONS) --journal $(JOURNAL)
 
 vectors: .venv/.installed  ## write the test vectors from the model, draw the diagrams
 	$(BIN)/python -m protocol_spec.model.generate

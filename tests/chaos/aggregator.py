@@ -73,6 +73,7 @@ async def live(terms: Terms, records: Records) -> None:
         roster=terms.consortium.roster,
         task=terms.task,
         state=terms.state(AGGREGATOR),
+        journal=terms.journal,
         min_members=4,
         ready_seconds=READY_SECONDS,
         reconnect_seconds=RECONNECT_SECONDS,

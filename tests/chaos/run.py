@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from secagg.drivers.postgres import DatabaseUrl
 from tests.chaos.figures import Figures, figures_of
 from tests.chaos.judge import Judge
 from tests.chaos.stage import Stage, free_port
@@ -26,8 +27,18 @@ IN_LARGE = 8
 WORTH_A_WORLD = 20
 """Sessions below which a world is not worth its processes."""
 
+Database = Callable[[], DatabaseUrl | None]
+"""Makes the journal of one world."""
 
-def worlds(seed: int, sessions: int, folder: Path) -> list[Terms]:
+
+def no_database() -> DatabaseUrl | None:
+    """Have the journal in the state directory."""
+    return None
+
+
+def worlds(
+    seed: int, sessions: int, folder: Path, database: Database = no_database
+) -> list[Terms]:
     """Return the worlds of a run; most of their time they wait, so side by side."""
     return [
         Terms(
@@ -38,6 +49,7 @@ def worlds(seed: int, sessions: int, folder: Path) -> list[Terms]:
             sessions=count,
             folder=folder / name,
             port=free_port(),
+            journal=database(),
         )
         for name, count in _shares(sessions).items()
         if count
@@ -88,6 +100,7 @@ def run(
     folder: Path,
     *,
     told: Callable[[str], None] = lambda _: None,
+    database: Database = no_database,
     limit_seconds: float,
     **about: Any,
 ) -> Figures:
@@ -98,7 +111,7 @@ def run(
         AssertionError: a promise was broken.
     """
     began = time.monotonic()
-    terms = worlds(seed, sessions, folder)
+    terms = worlds(seed, sessions, folder, database)
     stages = asyncio.run(play(terms, told, limit_seconds))
     seconds = round(time.monotonic() - began)
     return judged(terms, stages, seed=seed, asked=sessions, seconds=seconds, **about)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.consortium import Consortium
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.names import PeerId
 from secagg.task import Task
 
@@ -49,6 +50,7 @@ class Terms:
         sessions: how many to run.
         folder: what its processes write lies below it.
         port: of the aggregator, on the loopback.
+        journal: where the aggregator's is; None for its state directory.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Terms:
     sessions: int
     folder: Path
     port: int
+    journal: DatabaseUrl | None = None
 
     @property
     def consortium(self) -> Consortium:

@@ -6,11 +6,12 @@ import dataclasses
 import pytest
 
 from secagg import events, messages
+from secagg.drivers.postgres import DatabaseUrl
 from secagg.messages import Envelope
 from secagg.names import SessionId
 from tests.chaos import figures, plan
 from tests.chaos.judge import Judge
-from tests.chaos.run import run, worlds
+from tests.chaos.run import no_database, run, worlds
 from tests.chaos.testimony import Aggregator, Hospital
 
 SEED = 7
@@ -18,8 +19,19 @@ SESSIONS = 2
 SID = SessionId(bytes([7]) * 32)
 
 
-def test_every_session_of_a_short_run_ends_exactly_or_cleanly(tmp_path) -> None:
-    found = run(SEED, SESSIONS, tmp_path, limit_seconds=120.0)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request):
+    """What makes the journal of a world."""
+    if request.param == "sqlite":
+        return no_database
+    server = request.getfixturevalue("postgres_server")
+    return lambda: DatabaseUrl(server.database())
+
+
+def test_every_session_of_a_short_run_ends_exactly_or_cleanly(
+    tmp_path, database
+) -> None:
+    found = run(SEED, SESSIONS, tmp_path, database=database, limit_seconds=120.0)
     assert found.sessions >= SESSIONS
     assert found.exact + sum(found.aborted.values()) == found.sessions
     assert found.exact

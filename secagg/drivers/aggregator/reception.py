@@ -108,6 +108,9 @@ class Reception:
         self._observer = observer
         self._max_frame = max_frame
         self._quotas = Quotas(door.clock)
+        # Of its own: a key that was replaced may be in other hands by now, and those
+        # must not use up what the hospital itself may do.
+        self._behind = Quotas(door.clock)
         self._inlet = Inlet()
 
     async def accept(self, transport: Transport) -> None:
@@ -123,9 +126,7 @@ class Reception:
             await gated.close()
             return
         if isinstance(admitted, admission.Informed):
-            given = progress.RosterGiven(peer=admitted.peer, since=admitted.version)
-            self._observer(given)
-            await gated.close(RENEWED)
+            await self._part(gated, admitted)
             return
         connection, hello = admitted
         self._connections.admit(connection, gated.expect_chunks)
@@ -171,6 +172,16 @@ class Reception:
         refused = progress.PeerRefused(peer=peer, rule=error.rule, detail=error.detail)
         self._observer(refused)
         await transport.close(f"rule {error.rule}: {error.detail}")
+
+    async def _part(self, transport: Transport, told: admission.Informed) -> None:
+        """Let go whoever was given a newer roster; say so at a bounded rate (8-7)."""
+        try:
+            self._behind.of(told.peer).connected(told.peer)
+        except errors.RemoteProtocolError as error:
+            await self._refuse(transport, error)
+            return
+        self._observer(progress.RosterGiven(peer=told.peer, since=told.version))
+        await transport.close(RENEWED)
 
     async def _serve(self, connection: Connection, hello: msg.Hello) -> None:
         self._greet(connection, hello)

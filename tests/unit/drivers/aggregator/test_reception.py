@@ -6,8 +6,9 @@ import pytest
 
 from secagg import codec, vector
 from secagg.drivers import progress
+from secagg.drivers.aggregator import quotas
 from secagg.drivers.roster_book import RosterBook
-from secagg.drivers.wire import lobby
+from secagg.drivers.wire import admission, lobby
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
@@ -250,3 +251,25 @@ async def test_a_large_frame_before_the_proof_is_refused() -> None:
             await transport.recv()
     refused = [e for e in world.events if isinstance(e, progress.PeerRefused)]
     assert [event.rule for event in refused] == ["7.1-1"]
+
+
+async def test_8_7_who_is_behind_again_and_again_is_let_go_at_a_rate_of_its_own(
+    monkeypatch,
+) -> None:
+    """An old key may be in other hands: the hospital itself still comes in."""
+    world, guest = world_and_guest()
+
+    async def informed(*_):
+        return admission.Informed(peer=world.peers[0], version=1)
+
+    async with world.serve():
+        monkeypatch.setattr(admission, "admit", informed)
+        reasons = []
+        for _ in range(quotas.CONNECTIONS + 5):
+            guest.transport = await world._connect(world.peers[0])
+            reasons.append(await guest.closed())
+        assert reasons[-1].startswith("rule 8-7")
+        given = [e for e in world.events if isinstance(e, progress.RosterGiven)]
+        assert len(given) == quotas.CONNECTIONS
+        monkeypatch.undo()
+        assert await guest.enter()

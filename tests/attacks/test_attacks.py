@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.attacks import arithmetic, fresh, keys, load, protocol
+from tests.attacks import arithmetic, fresh, keys, load, numbers, protocol
 
-GROUPS = (protocol, arithmetic, keys, load, fresh)
+GROUPS = (protocol, arithmetic, keys, load, fresh, numbers)
 ATTACKS = [attack for group in GROUPS for attack in group.ATTACKS]
 
 

@@ -15,6 +15,7 @@ def test_the_lobby_has_the_types_of_section_8() -> None:
         "Challenge",
         "Hello",
         "Welcome",
+        "Rosters",
         "RoundOpen",
         "Ready",
         "Missed",

@@ -52,23 +52,26 @@ async def heard(party: Process) -> dict[str, Any]:
     return found
 
 
-async def hospital(port: int, peer: PeerId) -> None:
+async def hospital(port: int, peer: PeerId, memory: MemoryStore) -> None:
     """Take part in every round."""
     async with connect(
         f"wss://{HOST}:{port}",
         identity=CONSORTIUM.silos[peer],
         roster=CONSORTIUM.roster,
         policy=Policy(),
-        state=MemoryStore(),
+        state=memory,
     ) as silo:
         while True:
             with contextlib.suppress(errors.RoundMissed, errors.SessionAborted):
                 await silo.contribute(update(peer))
 
 
-def began(port: int) -> list[asyncio.Task[None]]:
+def began(port: int, memories: dict[PeerId, MemoryStore]) -> list[asyncio.Task[None]]:
     """Start the honest hospitals: in the siege they have to get through the door."""
-    return [asyncio.create_task(hospital(port, peer)) for peer in honest()]
+    return [
+        asyncio.create_task(hospital(port, peer, memory))
+        for peer, memory in memories.items()
+    ]
 
 
 async def ended(silos: list[asyncio.Task[None]]) -> None:
@@ -92,11 +95,23 @@ async def besieged(port: int, stalls: int) -> AsyncIterator[Process]:
         party.stdin.close()
 
 
-async def batch(aggregator: Process, count: int) -> tuple[list[dict[str, Any]], Any]:
-    """Have the aggregator run so many rounds."""
+async def batch(
+    aggregator: Process, silos: list[asyncio.Task[None]], count: int
+) -> tuple[list[dict[str, Any]], Any]:
+    """Have the aggregator run so many rounds; fail if a hospital ends meanwhile."""
     assert aggregator.stdin is not None
     aggregator.stdin.write(b"go\n")
-    return [await heard(aggregator) for _ in range(count)], await heard(aggregator)
+
+    async def rounds() -> tuple[list[dict[str, Any]], Any]:
+        return [await heard(aggregator) for _ in range(count)], await heard(aggregator)
+
+    running = asyncio.create_task(rounds())
+    await asyncio.wait([running, *silos], return_when=asyncio.FIRST_COMPLETED)
+    for silo in silos:
+        if silo.done():
+            running.cancel()
+            await silo
+    return await running
 
 
 def told(what: str, rounds: list[dict[str, Any]], after: dict[str, Any]) -> None:
@@ -114,14 +129,16 @@ async def campaign(count: int, stalls: int) -> bool:
     """Run it; return whether all held."""
     aggregator = await started("tests.siege.served", count)
     port = (await heard(aggregator))["port"]
-    silos = began(port)
+    # Kept from one half to the other: who forgets its rounds is refused (rule 9-6).
+    memories = {peer: MemoryStore() for peer in honest()}
+    silos = began(port, memories)
     try:
-        calm = await batch(aggregator, count)
+        calm = await batch(aggregator, silos, count)
         told("alone", *calm)
         await ended(silos)
         async with besieged(port, stalls) as besiegers:
-            silos = began(port)
-            siege = await batch(aggregator, count)
+            silos = began(port, memories)
+            siege = await batch(aggregator, silos, count)
         told("besieged", *siege)
         cuts = await heard(besiegers)
         for name, times in sorted(cuts.items()):

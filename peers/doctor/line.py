@@ -17,7 +17,7 @@ from peers.doctor.findings import Report
 from peers.membership import Membership, site_context
 from secagg import errors
 from secagg.drivers.clock import Clock
-from secagg.drivers.wire import lobby, tls, websocket
+from secagg.drivers.wire import dialling, lobby, tls
 from secagg.drivers.wire.door import MAX_DRIFT_MS, Door
 from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.tls_remedies import explain_tls_error
@@ -62,7 +62,7 @@ class Way:
                 self.aggregator,
                 now=tls.time_of(self.clock),
             )
-        return await websocket.dial(
+        return await dialling.dial(
             self.config.aggregator, context, proxy=self.config.proxy
         )
 

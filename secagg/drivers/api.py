@@ -25,7 +25,7 @@ from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
-from secagg.drivers.wire import tls, websocket
+from secagg.drivers.wire import dialling, listening, tls
 from secagg.drivers.wire.door import Door, check_enrolled
 from secagg.drivers.wire.doorkeeper import PLACES, Doorkeeper
 from secagg.drivers.wire.handshake import MAX_HANDSHAKE_FRAME
@@ -118,14 +118,14 @@ async def connect(
     async def dial() -> Transport:
         context = (ssl or own_tls(verified=True)) if secure else None
         try:
-            return await websocket.dial(url, context, proxy=proxy, keepalive=keepalive)
+            return await dialling.dial(url, context, proxy=proxy, keepalive=keepalive)
         except errors.ConnectionRefused:
             # If the roster explains it, that is what has to be said.
             check_enrolled(identity, book)
             raise
 
     async def dial_anyone() -> Transport:
-        return await websocket.dial(url, own_tls(verified=False), proxy=proxy)
+        return await dialling.dial(url, own_tls(verified=False), proxy=proxy)
 
     async with silo_over(
         dial,
@@ -293,7 +293,7 @@ async def serve(
             context = ssl or await stack.enter_async_context(
                 _own_tls(settings, aggregator)
             )
-        listening = websocket.listen(
+        served = listening.listen(
             host,
             port,
             aggregator.accept,
@@ -302,7 +302,7 @@ async def serve(
             keeper=Doorkeeper(PLACES + settings.book.largest),
             keepalive=keepalive,
         )
-        aggregator.port = await stack.enter_async_context(listening)
+        aggregator.port = await stack.enter_async_context(served)
         if health is not None:
             checks = aggregator.vitals.checks
             await stack.enter_async_context(answering(health, checks))

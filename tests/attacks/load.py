@@ -29,11 +29,11 @@ from tests.samples import blob, keys
 
 def compressed_frames() -> bool:
     """Would a connection inflate what it is sent?"""
-    return websocket._both_ends(1 << 20).get("compression", "deflate") is not None
+    return websocket.both_ends(1 << 20).get("compression", "deflate") is not None
 
 
 def _by_the_librarys_defaults():
-    return mock.patch.object(websocket, "_both_ends", return_value={})
+    return mock.patch.object(websocket, "both_ends", return_value={})
 
 
 def arrays_in_arrays() -> bool:

@@ -23,7 +23,7 @@ from secagg import Task, connect, packing, serve
 from secagg.consortium import Consortium
 from secagg.crypto.prg import Tag
 from secagg.drivers import progress
-from secagg.drivers.wire import websocket
+from secagg.drivers.wire import dialling, listening
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import Transport
 from secagg.engine import MaskSeed, one_thread
@@ -124,7 +124,7 @@ async def aggregate(plan: Plan) -> dict[str, Any]:
     )
     async with (
         serving as aggregator,
-        websocket.listen("127.0.0.1", 0, bare.accept, context) as port,
+        listening.listen("127.0.0.1", 0, bare.accept, context) as port,
     ):
         _say({"ports": [aggregator.port, port]})
         with bare:
@@ -194,7 +194,7 @@ async def take_part(plan: Plan, peer: PeerId, ports: list[int]) -> dict[str, Any
     update = plan.update()
     identity, roster = given.silos[peer], given.roster
     context = client_context(identity, roster, given.aggregator.id)
-    line = await websocket.dial(f"wss://127.0.0.1:{ports[1]}", context)
+    line = await dialling.dial(f"wss://127.0.0.1:{ports[1]}", context)
     chunks = chunks_of(plan.params)
     frames = [bytes(chunks.size_bytes(index)) for index in range(chunks.count)]
     async with connect(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from secagg.drivers import progress
-from secagg.drivers.wire import websocket
+from secagg.drivers.wire import dialling, websocket
 from secagg.drivers.wire.tls import client_context
 from tests.drivers.hand_clock import HandClock, settled
 from tests.drivers.world import World, error_of, is_mean_of, reached
@@ -51,7 +51,7 @@ class Windy(World):
         context = client_context(
             consortium.silos[peer], consortium.roster, consortium.aggregator.id
         )
-        return await websocket.dial(
+        return await dialling.dial(
             f"wss://127.0.0.1:{self.proxies[peer].port}",
             context,
             keepalive=KEEPALIVE,

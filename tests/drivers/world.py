@@ -19,12 +19,13 @@ from secagg.drivers.api import silo_over
 from secagg.drivers.outcome import RoundOutcome, RoundRecord
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import MemoryStore
-from secagg.drivers.wire import websocket
+from secagg.drivers.wire import dialling, listening
 from secagg.drivers.wire.doorkeeper import Doorkeeper
 from secagg.drivers.wire.handshake import MAX_HANDSHAKE_FRAME
 from secagg.drivers.wire.memory import MemoryNetwork, MemoryTransport
 from secagg.drivers.wire.tls import client_context, server_context
 from secagg.drivers.wire.transport import Transport
+from secagg.drivers.wire.websocket import WebSocketTransport
 from secagg.entropy import SeededEntropy
 from secagg.names import PeerId
 from secagg.policy import Policy
@@ -39,7 +40,7 @@ LENGTH = 3 * (1 << CHUNK_LOG2) + 5
 """Four chunks."""
 
 
-Cuttable: TypeAlias = MemoryTransport | websocket.WebSocketTransport
+Cuttable: TypeAlias = MemoryTransport | WebSocketTransport
 
 
 @dataclass
@@ -184,7 +185,7 @@ class World:
                 context = server_context(
                     self.consortium.aggregator, self.consortium.roster
                 )
-                async with websocket.listen(
+                async with listening.listen(
                     "127.0.0.1",
                     self._port,
                     aggregator.accept,
@@ -223,7 +224,7 @@ class World:
             self.consortium.roster,
             self.consortium.aggregator.id,
         )
-        return await websocket.dial(f"wss://127.0.0.1:{self._port}", context)
+        return await dialling.dial(f"wss://127.0.0.1:{self._port}", context)
 
     def line(self, peer: PeerId) -> Line:
         if peer not in self.lines:

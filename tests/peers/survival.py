@@ -21,7 +21,7 @@ from secagg import Identity
 from secagg.drivers.api import silo_over
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import MemoryStore
-from secagg.drivers.wire import websocket
+from secagg.drivers.wire import dialling
 from secagg.drivers.wire.tls import client_context
 from secagg.drivers.wire.transport import Transport
 from secagg.names import PeerId
@@ -277,7 +277,7 @@ class Survival:
         async def dial() -> Transport:
             context = client_context(identity, self.roster, PeerId("agg"))
             url = f"wss://127.0.0.1:{self.aggregator.port}"
-            inner = await websocket.dial(url, context)
+            inner = await dialling.dial(url, context)
             return Held(inner, self.line) if peer == HELD else inner
 
         return silo_over(

@@ -21,7 +21,7 @@ from secagg import errors, vector
 from secagg.codec import encode_envelope
 from secagg.drivers.clock import SystemClock
 from secagg.drivers.roster_book import RosterBook
-from secagg.drivers.wire import lobby, websocket
+from secagg.drivers.wire import dialling, lobby
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.tls import client_context
@@ -101,7 +101,7 @@ async def slow(port: int, context: ssl.SSLContext) -> None:
 
 async def challenged(port: int, context: ssl.SSLContext) -> None:
     """Open the websocket, and never answer the Challenge."""
-    transport = await websocket.dial(f"wss://{HOST}:{port}", context)
+    transport = await dialling.dial(f"wss://{HOST}:{port}", context)
     with contextlib.suppress(ConnectionLost):
         while True:
             await transport.recv()
@@ -116,7 +116,7 @@ Proved = tuple[WebSocketTransport, Connection, Door]
 
 
 async def _enter(port: int, peer: PeerId) -> Proved:
-    transport = await websocket.dial(f"wss://{HOST}:{port}", CONTEXTS[peer])
+    transport = await dialling.dial(f"wss://{HOST}:{port}", CONTEXTS[peer])
     door = Door(
         identity=CONSORTIUM.silos[peer],
         book=RosterBook(CONSORTIUM.roster),

@@ -238,7 +238,7 @@ async def test_every_dial_shows_a_leaf_of_its_own_time(monkeypatch) -> None:
         raise ConnectionLost("nothing answers there")
 
     monkeypatch.setattr("secagg.drivers.api.client_context", noted)
-    monkeypatch.setattr("secagg.drivers.wire.websocket.dial", nobody)
+    monkeypatch.setattr("secagg.drivers.wire.dialling.dial", nobody)
     silo = connecting(8443, PEERS[0], clock=DayClock())
     dialling = asyncio.create_task(silo.__aenter__())
     await until(lambda: len(issued) >= 3)

@@ -8,10 +8,6 @@ be killed. Both are here and in no library.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +20,7 @@ from peers.background import until_signalled
 from peers.config import HospitalConfig, load_hospital
 from peers.demo import trainer
 from peers.demo.plan import Death, Point
+from peers.demo.processes import end_with_parent, send_output_to
 from peers.demo.recording import Recorder
 from peers.demo.terms import Terms
 from peers.hospital import Hospital
@@ -94,8 +91,8 @@ def _hold() -> NoReturn:
 
 def main(spec: HospitalSpec) -> None:
     """Run the hospital until it is stopped or killed."""
-    _send_output_to(spec.output)
-    _end_with_parent()
+    send_output_to(spec.output)
+    end_with_parent()
     torch.set_num_threads(1)
     config = load_hospital(spec.config)
     member = Membership.of(config)
@@ -127,23 +124,3 @@ def _hospital(
         entropy=recorder.entropy,
         received=recorder.received,
     )
-
-
-def _send_output_to(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.dup2(descriptor, sys.stderr.fileno())
-    os.close(descriptor)
-
-
-def _end_with_parent() -> None:
-    """Die when the demo dies, also while holding still."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

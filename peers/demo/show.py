@@ -14,8 +14,9 @@ from rich.status import Status
 
 from peers import model_file
 from peers.demo import checks, clear, data, figure, plan, report, trainer
+from peers.demo.processes import free_port
 from peers.demo.report import Outcome
-from peers.demo.stage import DemoError, Stage, free_port
+from peers.demo.stage import DemoError, Stage
 from peers.demo.workplace import Workplace, prepare, terms_of
 from peers.display import round_line
 from peers.records import RoundReport

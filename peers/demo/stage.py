@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +21,12 @@ from peers import records
 from peers.demo import hospital_process
 from peers.demo.hospital_process import HELD, HospitalSpec
 from peers.demo.plan import Death, of_hospital
+from peers.demo.processes import SIGKILLED, fork_server
 from peers.demo.workplace import AGGREGATOR, Workplace
 from peers.records import RoundReport
 
 POLL_SECONDS: Final = 0.02
 STOP_SECONDS: Final = 10.0
-SIGKILLED: Final = -9
 
 
 class DemoError(Exception):
@@ -68,7 +65,7 @@ class Stage:
         self.killed: list[Death] = []
         self._place = place
         self._due = list(script)
-        self._context = _fork_server()
+        self._context = fork_server(hospital_process.__name__)
         self._aggregator: subprocess.Popen[bytes] | None = None
         self._hospitals: dict[str, ForkServerProcess] = {}
         self._tails = {silo: Tail(place.log(silo)) for silo in place.terms.hospitals}
@@ -200,19 +197,3 @@ class Stage:
             if process.is_alive():
                 process.kill()
                 process.join()
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _fork_server() -> ForkServerContext:
-    """Return the context whose server loads torch once, with one thread each."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([hospital_process.__name__])
-    return context

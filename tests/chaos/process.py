@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
 
+from peers.background import until_signalled
+from peers.demo.processes import end_with_parent, send_output_to
 from secagg import kernels
 from secagg.names import PeerId
 from tests.chaos import aggregator, hospital
@@ -41,39 +36,11 @@ def main(life: Life) -> None:
     # A life is short: to load a compiler takes longer than the loops that it would
     # speed up. Both forms of them give the same to the last bit.
     vars(kernels)["INSTALLED"] = False
-    _end_with_parent()
-    _quiet(life)
+    end_with_parent()
     records = Records(life.terms.log(life.party, life.number))
+    send_output_to(life.terms.said(life.party, life.number))
     if life.party == AGGREGATOR:
-        asyncio.run(_until_stopped(aggregator.live(life.terms, records)))
+        asyncio.run(until_signalled(aggregator.live(life.terms, records)))
     else:
         living = hospital.live(life.terms, life.party, life.port, records)
-        asyncio.run(_until_stopped(living))
-
-
-async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def _quiet(life: Life) -> None:
-    """Send what would be printed to a file: the trace of what must not happen."""
-    path = life.terms.folder / "logs" / f"{life.party}-{life.number}.out"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(file, 1)
-    os.dup2(file, 2)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+        asyncio.run(until_signalled(living))

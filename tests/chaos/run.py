@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peers.demo.processes import free_port
 from secagg.drivers.postgres import DatabaseUrl
 from tests.chaos.figures import Figures, figures_of
 from tests.chaos.judge import Judge
-from tests.chaos.stage import Stage, free_port
+from tests.chaos.stage import Stage
 from tests.chaos.terms import Terms
 
 HOSPITALS = {"small-6": 6, "small-5": 5, "small-7": 7, "large": 5}

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import multiprocessing
-import os
-import socket
 from collections.abc import Callable
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Final
 
+from peers.demo.processes import SIGKILLED, fork_server
 from secagg.names import PeerId
 from tests.chaos import plan, process
 from tests.chaos.process import Life
 from tests.chaos.terms import AGGREGATOR, Terms
 from tests.proxy import Proxy, Strike
 
-SIGKILLED: Final = -9
 STOP_SECONDS: Final = 20.0
 
 
@@ -41,7 +38,7 @@ class Stage:
         self.lives: collections.Counter[PeerId] = collections.Counter()
         self._terms = terms
         self._told = told
-        self._context = fork_server()
+        self._context = fork_server(process.__name__)
         self._running: dict[PeerId, ForkServerProcess] = {}
         self._proxies: dict[PeerId, Proxy] = {}
 
@@ -119,7 +116,7 @@ class Stage:
         self._running[party] = started
 
     def _last_words(self, party: PeerId, code: int | None) -> str:
-        path = self._terms.folder / "logs" / f"{party}-{self.lives[party] - 1}.out"
+        path = self._terms.said(party, self.lives[party] - 1)
         said = path.read_text(errors="replace")[-2000:] if path.exists() else ""
         return f"{party} ended by itself with {code}:\n{said}"
 
@@ -139,19 +136,3 @@ async def _ended(running: ForkServerProcess) -> None:
     finally:
         loop.remove_reader(running.sentinel)
     running.join()
-
-
-def fork_server() -> ForkServerContext:
-    """Return the context whose server has loaded everything once."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([process.__name__])
-    return context
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

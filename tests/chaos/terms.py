@@ -118,6 +118,10 @@ class Terms:
         """Return where a party writes in its life of this number."""
         return self.folder / "logs" / f"{party}.{life}"
 
+    def said(self, party: PeerId, life: int) -> Path:
+        """Return where a party's output goes: the trace of what must not happen."""
+        return self.folder / "logs" / f"{party}-{life}.out"
+
 
 @functools.cache
 def _founded(hospitals: int) -> Consortium:

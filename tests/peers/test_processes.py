@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from peers import model_file, records
-from peers.demo.stage import free_port
+from peers.demo.processes import free_port
 from tests.peers.conftest import make_consortium
 
 HOSPITALS = ("basel", "bern", "chur", "geneva", "zug")

@@ -12,7 +12,7 @@ import pytest
 
 from peers import enrolment, model_file, records
 from peers.aggregator import AggregatorProgram
-from peers.demo.stage import free_port
+from peers.demo.processes import free_port
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
 from secagg import errors, tensors

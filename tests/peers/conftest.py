@@ -13,6 +13,14 @@ from secagg.roster_chain import RosterChain
 
 HOSPITALS = ("basel", "bern", "chur", "zug")
 
+PARTY = """
+identity = "{silo}.identity.json"
+roster = "roster.json"
+consortium_key = "{key}"
+state = "{silo}-state"
+"""
+"""How either program's file begins; the aggregator is the silo `agg`."""
+
 
 @dataclass(frozen=True)
 class Consortium:

@@ -16,18 +16,15 @@ from peers.membership import Membership
 from peers.records import RoundReport
 from peers.training import TrainResult
 from secagg import Identity
-from tests.peers.conftest import make_consortium
+from tests.peers.conftest import PARTY, make_consortium
 
 HOSPITALS = ("basel", "bern", "chur", "geneva", "zug")
 WEIGHTS = dict(zip(HOSPITALS, (10, 20, 30, 40, 50), strict=True))
 CLIP, BITS = 8.0, 16
 
-AGGREGATOR = """
-identity = "agg.identity.json"
-roster = "roster.json"
-consortium_key = "{key}"
-state = "agg-state"
-
+AGGREGATOR = (
+    PARTY
+    + """
 [listen]
 host = "127.0.0.1"
 port = 0
@@ -58,6 +55,7 @@ frozen = ["steps"]
 [log]
 file = "agg.log"
 """
+)
 WEIGHTED = 'weighting = "weighted"\nmax_weight = 50'
 EXTRAS = """
 [[task.extras]]
@@ -66,12 +64,10 @@ low = -5
 high = 5
 decimals = 3
 """
-HOSPITAL = """
+HOSPITAL = (
+    PARTY
+    + """
 aggregator = "ws://127.0.0.1:{port}"
-identity = "{silo}.identity.json"
-roster = "roster.json"
-consortium_key = "{key}"
-state = "{silo}-state"
 {tasks}
 [training]
 trainer = "ward:train"
@@ -85,6 +81,7 @@ min_bits = {min_bits}
 [log]
 file = "{silo}.log"
 """
+)
 METRIC = '{ name = "loss", decimals = 3 }'
 FIRST = {
     "w": np.linspace(-1, 1, 60, dtype=np.float32).reshape(6, 10),

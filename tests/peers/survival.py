@@ -28,7 +28,7 @@ from secagg.names import PeerId
 from secagg.roster import Roster
 from tests.drivers.fake_clock import FakeClock
 from tests.peers import aggregator_process
-from tests.peers.conftest import make_consortium
+from tests.peers.conftest import PARTY, make_consortium
 
 HOSPITALS = tuple(PeerId(name) for name in ("basel", "bern", "chur", "zug"))
 HELD = HOSPITALS[-1]
@@ -39,12 +39,9 @@ PATIENCE_SECONDS = 240
 LENGTH = 3 * (1 << 12) + 5
 """Four chunks."""
 
-AGGREGATOR = """
-identity = "agg.identity.json"
-roster = "roster.json"
-consortium_key = "{key}"
-state = "agg-state"
-
+AGGREGATOR = (
+    PARTY
+    + """
 [listen]
 host = "127.0.0.1"
 port = {port}
@@ -64,6 +61,7 @@ factory = "ward:first"
 [log]
 level = "debug"
 """
+)
 WARD = f"""
 import numpy as np
 
@@ -236,7 +234,9 @@ class Survival:
         (folder / "ward.py").write_text(WARD)
         path = folder / "agg.toml"
         key = consortium.key.hex()
-        path.write_text(AGGREGATOR.format(key=key, port=0, rounds=rounds, more=more))
+        path.write_text(
+            AGGREGATOR.format(silo="agg", key=key, port=0, rounds=rounds, more=more)
+        )
         return cls(folder, Killable(path), consortium.roster)
 
     @property

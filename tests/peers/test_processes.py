@@ -12,7 +12,7 @@ import pytest
 
 from peers import model_file, records
 from peers.demo.processes import free_port
-from tests.peers.conftest import make_consortium
+from tests.peers.conftest import PARTY, make_consortium
 
 HOSPITALS = ("basel", "bern", "chur", "geneva", "zug")
 VICTIM = "zug"
@@ -39,12 +39,9 @@ def train(state, info):
     HERE.joinpath(f"{info.silo}.{info.round_no}.trained").touch()
     return TrainResult({"w": state["w"] + info.options["step"]})
 """
-AGGREGATOR = """
-identity = "agg.identity.json"
-roster = "roster.json"
-consortium_key = "{key}"
-state = "agg-state"
-
+AGGREGATOR = (
+    PARTY
+    + """
 [listen]
 host = "127.0.0.1"
 port = {port}
@@ -65,12 +62,11 @@ factory = "ward:first"
 [log]
 file = "agg.log"
 """
-HOSPITAL = """
+)
+HOSPITAL = (
+    PARTY
+    + """
 aggregator = "wss://127.0.0.1:{port}"
-identity = "{silo}.identity.json"
-roster = "roster.json"
-consortium_key = "{key}"
-state = "{silo}-state"
 
 [training]
 trainer = "ward:train"
@@ -83,6 +79,7 @@ seconds = {seconds}
 [log]
 file = "{silo}.log"
 """
+)
 
 
 class Programs:

@@ -140,7 +140,9 @@ def test_a_site_is_added_rotated_and_removed_and_no_other_does_anything(
     run.hand_in("rotate", made)
     wait_for_event(run, "agg", "roster_refused")
     run.stopped("agg")
-    run.start("aggregator", "agg", TASK.replace("agg.identity", "agg.next.identity"))
+    run.start(
+        "aggregator", "agg", TASK.replace("{silo}.identity", "{silo}.next.identity")
+    )
     renewed = run.round_of((*STAY, "bern", "lugano"), after=back)
 
     # One is revoked, and learns it from the consortium's own signature.

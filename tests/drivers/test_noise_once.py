@@ -14,7 +14,6 @@ from secagg.consortium import Consortium
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.opening import Opening
-from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.drivers.aggregator.state import AggregatorState
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.engine import engine
@@ -25,6 +24,7 @@ from secagg.names import SessionId
 from secagg.params import Parameters
 from secagg.privacy.ledger import Budget
 from secagg.task import Task
+from tests.memory_spool import MemorySpool
 
 CONSORTIUM = Consortium.of(4, b"noise once")
 PEERS = tuple(sorted(CONSORTIUM.silos))

@@ -12,7 +12,6 @@ from secagg import codec, errors, events, signing, vector
 from secagg import messages as msg
 from secagg.crypto import agree, canonical, sign, transcript
 from secagg.crypto.aead import open_sealed
-from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.drivers.aggregator.storing import Storing
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import admission, handshake, lobby
@@ -28,6 +27,7 @@ from secagg.rounds import result
 from secagg.signing import seal
 from secagg.transitions import ServerPhase
 from secagg.vector import ChunkFrame, Chunks
+from tests.memory_spool import MemorySpool
 from tests.samples import sound_manifest
 from tests.vectors.files import chain_of, roster_of, unhex
 

@@ -126,33 +126,6 @@ class Spool(abc.ABC):
         """Return a chunk that is stored."""
 
 
-class MemorySpool(Spool):
-    """Uploads that last as long as the process: for simulations and tests."""
-
-    def __init__(self, sid: SessionId, chunks: Chunks) -> None:
-        """Begin with nothing."""
-        super().__init__(sid, chunks)
-        self._stored: dict[PeerId, list[bytes]] = {}
-
-    def remove(self) -> None:
-        """Drop all uploads: the session is over."""
-        self._stored.clear()
-        self._uploads.clear()
-
-    def _resume(self, peer: PeerId) -> RootBuilder:
-        self._stored[peer] = []
-        return RootBuilder(self.sid)
-
-    def _store(
-        self, peer: PeerId, index: int, leaf: bytes, chunk: bytes | memoryview
-    ) -> None:
-        del index, leaf
-        self._stored[peer].append(bytes(chunk))
-
-    def _load(self, peer: PeerId, index: int) -> bytes:
-        return self._stored[peer][index]
-
-
 class FileSpool(Spool):
     """Uploads in files, one per member in a folder of the session.
 

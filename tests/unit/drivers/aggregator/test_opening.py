@@ -8,7 +8,6 @@ from secagg import field, packing, pipeline
 from secagg.consortium import Consortium
 from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.opening import Opening
-from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.engine import engine
 from secagg.events import OpenSum
 from secagg.masked_chunks import chunks_of
@@ -19,6 +18,7 @@ from secagg.privacy.ledger import Budget, BudgetLedger, MemoryLedgerStore
 from secagg.released import ReleasedVector
 from secagg.robust.check import Verdict
 from secagg.task import Task
+from tests.memory_spool import MemorySpool
 
 CONSORTIUM = Consortium.of(4, b"opening")
 PEERS = tuple(sorted(CONSORTIUM.silos))

@@ -9,8 +9,9 @@ import pytest
 
 from secagg import errors, packing, vector
 from secagg.drivers.aggregator import spool as spools
-from secagg.drivers.aggregator.spool import FileSpool, MemorySpool
+from secagg.drivers.aggregator.spool import FileSpool
 from secagg.names import PeerId, SessionId
+from tests.memory_spool import MemorySpool
 
 SID = SessionId(bytes(range(32)))
 BERN, ZUG = PeerId("bern"), PeerId("zug")

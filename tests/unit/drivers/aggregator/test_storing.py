@@ -5,11 +5,11 @@ import pytest
 
 from secagg import errors, events
 from secagg.drivers import progress
-from secagg.drivers.aggregator.spool import MemorySpool
 from secagg.drivers.aggregator.storing import Storing
 from secagg.names import PeerId, SessionId
 from secagg.transitions import ServerPhase
 from secagg.vector import ChunkFrame, Chunks
+from tests.memory_spool import MemorySpool
 
 A, B = PeerId("a"), PeerId("b")
 SID = SessionId(bytes(32))

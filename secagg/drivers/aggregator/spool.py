@@ -9,6 +9,8 @@ When data is safe: a chunk is with the operating system when `append` returns an
 outlives the process, not a power cut. With the last chunk of an upload the file and its
 folder are synced, so a root that was announced outlives a power cut as well. The disk
 begins earlier, every few MiB while more comes, so that little is left to wait for then.
+An upload that could not be synced is dropped whole and begins anew: a disk tells of
+what it lost once, and a later sync of the same bytes would succeed without them.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class Spool(abc.ABC):
         Raises:
             RemoteProtocolError: out of order (rule 7.1-2).
             CodecError: misshapen (rules 7.1-3 to 7.1-5).
-            StateError: it could not be stored; it may be sent again.
+            StateError: it could not be stored; `next_index` says what may be sent.
         """
         upload = self._upload(peer)
         if not vector.is_next(index, upload.count, self.chunks):
@@ -173,7 +175,7 @@ class FileSpool(Spool):
                 file.seek(0)
                 self._take_up(file, upload)
                 file.truncate(self._offset(upload.count))
-                self._settle(file, upload.count)
+            self._settle(path, upload.count)
         except OSError as error:
             raise _unusable(path, error) from error
         return upload
@@ -196,12 +198,14 @@ class FileSpool(Spool):
                 file.seek(self._offset(index))
                 file.write(leaf)
                 file.write(chunk)
-                file.flush()
-                self._sync_ahead(path, index)
-                self._settle(file, index + 1)
+            self._sync_ahead(path, index)
+            self._settle(path, index + 1)
         except OSError as error:
+            said = self._said(path) or error
             self._drop_from(path, index)
-            raise _unusable(path, error) from error
+            # What is left of it is read from the disk when it is asked for.
+            del self._uploads[peer]
+            raise _unusable(path, said) from error
 
     def _sync_ahead(self, path: Path, index: int) -> None:
         """Let the disk begin, if the chunk filled up some MiB and it is not at work."""
@@ -209,18 +213,22 @@ class FileSpool(Spool):
         last = index + 1 == self.chunks.count
         begun = self._syncing.get(path)
         if begun is not None and (begun.done() or last):
+            del self._syncing[path]
             # Waits, and raises what the disk said, which tells it only once.
             begun.result()
-            del self._syncing[path]
         if before < after and not last and path not in self._syncing:
-            self._syncing[path] = self._disk.submit(private.sync, path)
+            self._syncing[path] = self._disk.submit(_synced, path, path)
 
-    def _settle(self, file: BinaryIO, count: int) -> None:
+    def _said(self, path: Path) -> OSError | None:
+        """Wait for the sync that is at work, and return what made it drop the file."""
+        begun = self._syncing.pop(path, None)
+        said = None if begun is None else begun.exception()
+        return said if isinstance(said, OSError) else None
+
+    def _settle(self, path: Path, count: int) -> None:
         """Put a complete upload on stable storage."""
         if count == self.chunks.count:
-            file.flush()
-            os.fsync(file.fileno())
-            private.sync(self._folder)
+            _synced(path, path, self._folder)
 
     def _drop_from(self, path: Path, index: int) -> None:
         """Drop a chunk that failed, lest it be taken for a synced one."""
@@ -254,6 +262,20 @@ def sweep(directory: Path, keep: Collection[SessionId]) -> None:
     for folder in directory.glob("*"):
         if _SESSION.fullmatch(folder.name) and folder.name not in kept:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _synced(upload: Path, *paths: Path) -> None:
+    """Put `paths` on stable storage; drop the upload if the disk fails at one.
+
+    Now, and not by who waits for it: no restart may find it and have it synced again.
+    """
+    try:
+        for path in paths:
+            private.sync(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            upload.unlink()
+        raise
 
 
 def _unusable(path: Path, error: OSError) -> errors.StateError:

@@ -250,14 +250,15 @@ class SyncWatch:
 
     def __init__(self, monkeypatch):
         self.synced = []
-        self.failing = False
+        self.fails_at: int | None = None
         self._fsync = os.fsync
         monkeypatch.setattr(os, "fsync", self)
 
     def __call__(self, descriptor):
-        if self.failing:
+        node = os.fstat(descriptor).st_ino
+        if node == self.fails_at:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self.synced.append(os.fstat(descriptor).st_ino)
+        self.synced.append(node)
         self._fsync(descriptor)
 
 
@@ -284,16 +285,41 @@ def test_a_complete_upload_found_at_a_restart_is_synced(tmp_path, path, sync) ->
     assert sync.synced == [path.stat().st_ino, path.parent.stat().st_ino]
 
 
-def test_an_upload_that_cannot_be_synced_is_not_complete(tmp_path, sync) -> None:
+def refused(spool, index, peer=BERN):
+    with pytest.raises(errors.StateError, match="error"):
+        spool.append(peer, index, PARTS[index])
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_an_upload_that_cannot_be_synced_comes_anew(tmp_path, path, sync, what) -> None:
+    """A second sync of the same bytes would succeed, and mean nothing."""
     spool = FileSpool(tmp_path, SID, CHUNKS)
     fill(spool, count=COUNT - 1)
-    sync.failing = True
+    fill(spool, ZUG)
+    sync.fails_at = (path if what == "file" else path.parent).stat().st_ino
+    refused(spool, COUNT - 1)
+    assert not path.exists()
+    sync.fails_at = None
+    assert FileSpool(tmp_path, SID, CHUNKS).next_index(BERN) == 0
+    assert spool.next_index(BERN) == 0
+    sync.synced.clear()
+    fill(spool)
+    assert sync.synced == [path.stat().st_ino, path.parent.stat().st_ino]
+    assert stored(spool) == PARTS
+    assert spool.complete(ZUG)
+
+
+def test_a_complete_upload_that_a_restart_cannot_sync_comes_anew(
+    tmp_path, path, sync
+) -> None:
+    fill(FileSpool(tmp_path, SID, CHUNKS))
+    sync.fails_at = path.stat().st_ino
+    again = FileSpool(tmp_path, SID, CHUNKS)
     with pytest.raises(errors.StateError, match="error"):
-        spool.append(BERN, COUNT - 1, PARTS[-1])
-    assert spool.next_index(BERN) == COUNT - 1
-    sync.failing = False
-    spool.append(BERN, COUNT - 1, PARTS[-1])
-    assert spool.root(BERN) == root_of(PARTS)
+        again.next_index(BERN)
+    sync.fails_at = None
+    fill(again)
+    assert stored(again) == PARTS
 
 
 @pytest.fixture
@@ -316,19 +342,22 @@ def test_the_disk_begins_while_more_is_to_come(tmp_path, path, sync, ahead) -> N
     assert stored(spool) == PARTS
 
 
-def test_what_could_not_be_synced_early_is_said_ever_after(
+def test_an_upload_that_could_not_be_synced_early_comes_anew(
     tmp_path, path, sync, ahead
 ) -> None:
-    """The disk tells it once; a sync that succeeds later means nothing."""
     spool = FileSpool(tmp_path, SID, CHUNKS)
-    sync.failing = True
+    assert spool.next_index(BERN) == 0
+    sync.fails_at = path.stat().st_ino
     fill(spool, count=1)
     assert spool._syncing[path].exception(timeout=60) is not None
-    sync.failing = False
-    for _ in range(2):
-        with pytest.raises(errors.StateError, match="error"):
-            spool.append(BERN, 1, PARTS[1])
-    assert spool.next_index(BERN) == 1
+    sync.fails_at = None
+    # At once: a process that is killed now must not find it.
+    assert not path.exists()
+    refused(spool, 1)
+    assert spool.next_index(BERN) == 0
+    fill(spool)
+    assert spool.root(BERN) == root_of(PARTS)
+    assert stored(spool) == PARTS
 
 
 @pytest.mark.parametrize("peer", ["../bern", "a/b", ".", "", "Bern"])

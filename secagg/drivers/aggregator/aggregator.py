@@ -45,6 +45,9 @@ DELIVERY_RATE = 10e6
 
 GOODBYE = "the aggregator is stopping"
 
+HALTED = "the aggregator's disk failed: connect again"
+"""Why lines end when it stops in a round, and again when it goes on."""
+
 
 class Aggregator:
     """One running aggregator; made by `serve`.
@@ -87,6 +90,7 @@ class Aggregator:
         self.max_frame = largest_frame(members, settings.task.chunk_log2)
         self._followers: list[Callable[[Roster], None]] = []
         self._running = False
+        self._halted = False
         self._engine = functools.cache(
             functools.partial(engine.engine, settings.engine)
         )
@@ -159,7 +163,8 @@ class Aggregator:
             ReleaseRefused: the privacy budget is spent.
             LocalProtocolError: a round is running.
             ParameterError: the blob has another hash, or no silo would join.
-            StateError: the disk failed.
+            StateError: the disk failed. Nothing is lost: called again once there is
+                room, it goes on from the journal, as a restart does.
             Exception: `next_model` raised it; the silos are told, and the round is
                 over.
         """
@@ -168,7 +173,12 @@ class Aggregator:
         self._running = True
         try:
             size = await self._stock(model_hash, blob)
-            return await self._run(self._take_up(model_hash, size))
+            if self._halted:
+                await self._mend()
+            return await self._run(model_hash, size)
+        except errors.StateError:
+            self._halt()
+            raise
         finally:
             self._running = False
 
@@ -251,15 +261,36 @@ class Aggregator:
 
     # --- rounds -----------------------------------------------------------------
 
-    async def _run(self, round_: Round) -> RoundOutcome:
+    async def _run(self, model_hash: bytes, size: int) -> RoundOutcome:
+        round_ = self._take_up(model_hash, size)
         self._reception.announce()
         try:
             result = await round_.run()
+        except errors.StateError:
+            # It stays open, here and in the journal.
+            raise
         except Exception:
             self._stage.retire(round_)
             raise
         self._note(round_, result)
         return result
+
+    def _halt(self) -> None:
+        """Have silos come back: what they say to a broken session is not heard."""
+        self._halted = True
+        self._connections.recall(HALTED)
+
+    async def _mend(self) -> None:
+        """Go on from the journal after the disk failed, as a restart does."""
+        broken = self._stage.round
+        for session in [] if broken is None else broken.sessions:
+            await session.close()
+        await self.start()
+        if broken is not None and self._stage.round is broken:
+            self._stage.retire(broken)
+        self._halted = False
+        # Once more, for what was said since.
+        self._connections.recall(HALTED)
 
     async def _stock(self, model_hash: bytes, blob: bytes | None) -> int:
         if blob is None:

@@ -74,6 +74,11 @@ class Connections:
             self._close(connection, RENEWED, flush=True)
         return tuple(connection.peer for connection in stale)
 
+    def recall(self, why: str) -> None:
+        """Have everybody come back, who is given then what it missed."""
+        for connection in self._by_peer.values():
+            self._close(connection, why)
+
     def _close(self, connection: Connection, why: str, *, flush: bool = False) -> None:
         task = asyncio.create_task(_closed(connection, why, flush))
         self._closing.add(task)

@@ -279,10 +279,14 @@ class Reception:
                 raise errors.CodecError("7.1-1", "a client sends no blobs")
 
     def _phase(self) -> object:
-        """Return what quotas are counted by: the session's phase."""
+        """Return what quotas are counted by: the session's phase.
+
+        A session that is taken up from the journal is another one: what was sent to
+        it before may have to come again.
+        """
         round_ = self._stage.round
         session = None if round_ is None else round_.session
-        return None if session is None else (session.sid, session.server.phase)
+        return None if session is None else (session, session.server.phase)
 
     def _outbox(self) -> int:
         """Return the bytes of all that a client has said by now."""

@@ -50,6 +50,18 @@ async def test_the_end_of_a_replaced_connection_leaves_the_newer_one() -> None:
     await everyone.close("")
 
 
+async def test_everybody_can_be_had_to_come_back() -> None:
+    everyone = Connections()
+    lines = {peer: linked(peer) for peer in (A, B)}
+    for connection, _ in lines.values():
+        everyone.admit(connection)
+    everyone.recall("come back")
+    for _, far in lines.values():
+        with pytest.raises(ConnectionLost, match="come back"):
+            await far.recv()
+    await everyone.close("")
+
+
 async def test_traffic_counts_past_connections_too() -> None:
     everyone = Connections()
     older, _ = linked(A)

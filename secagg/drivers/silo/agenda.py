@@ -7,6 +7,7 @@ has one round open at a time.
 
 from __future__ import annotations
 
+from secagg import errors
 from secagg.messages import Missed, RoundOpen
 
 
@@ -37,6 +38,19 @@ class Agenda:
         self._taken[opened.task_id] = opened.round_no
         self.claimed = opened
         return opened
+
+    def model_size(self, digest: bytes) -> int:
+        """Return the bytes of the model that is to be trained on now.
+
+        Raises:
+            LocalProtocolError: `digest` is another's.
+        """
+        opened = self.claimed or self.opened
+        if opened is None or opened.model_hash != digest:
+            raise errors.LocalProtocolError(
+                f"{digest.hex()[:16]} is not the open round's model: give its size"
+            )
+        return opened.model_size
 
     def _new(self) -> RoundOpen | None:
         opened = self.opened

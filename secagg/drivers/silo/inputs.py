@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from secagg import errors
-from secagg.norm import FloatArray
+from secagg import errors, tensors
+from secagg.norm import FloatArray, l2_norm
 
 if TYPE_CHECKING:
     import torch
@@ -42,3 +43,29 @@ def integer(what: str, value: int) -> int:
             f"{what} is a {type(value).__name__}, not an integer: sums are exact, so"
             " round it, or scale it to an integer"
         ) from None
+
+
+async def coordinates(
+    update: tensors.State | tensors.Tensor,
+    layout: tensors.Layout,
+    device: torch.device | None,
+) -> Any:
+    """Return the coordinates of an update, checked for what nobody can send.
+
+    Args:
+        update: as it was given.
+        layout: which tensors enter the vector.
+        device: where it is masked; None for this process's own memory.
+
+    Raises:
+        InputError: it does not fit the layout, or is not finite (rule 5-2).
+    """
+    if device is None:
+        flat = await asyncio.to_thread(tensors.coordinates, update, layout)
+        await asyncio.to_thread(l2_norm, flat)
+        return flat
+    from secagg.device.norm import l2_norm as device_l2_norm
+
+    there = await asyncio.to_thread(tensors.device_coordinates, update, layout, device)
+    await asyncio.to_thread(device_l2_norm, there)
+    return there

@@ -1,17 +1,21 @@
-"""Recollection: a session that goes on without this process, and that it was part of.
+"""Recollection: what this hospital took part in, and this process did not.
 
-The aggregator sends a hospital that connects what its running session has said so far.
+Of a round that is over the chain of its task tells. Of a session that goes on the
+aggregator sends a hospital that connects what its running session has said so far.
 A process that was restarted is lost for it (rule 9-1) and needs none of that; but the
 KeyList quotes this hospital's own signature, and its disk has to know of that session.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from secagg import codec, errors
 from secagg.crypto import transcript
 from secagg.drivers.silo.forgotten import Marks, check_part
+from secagg.drivers.silo.inquiries import Link
+from secagg.drivers.silo.store import ClientStore
 from secagg.drivers.wire.door import Door
 from secagg.messages import Envelope, KeyList, Manifest
 from secagg.names import PeerId, SessionId
@@ -86,3 +90,29 @@ class Recollection:
         public = roster.member(self._aggregator).key
         members = self._door.book.largest
         return open_envelope(envelope, public=public, h=sid, members=members)
+
+
+def recall(
+    store: ClientStore, task_id: str, links: Sequence[Link], round_no: int
+) -> None:
+    """Take note of the links that this hospital missed, once it knows its part in all.
+
+    Args:
+        store: its durable memory.
+        task_id: the task.
+        links: what follows the store's head, in order, each checked.
+        round_no: the round that is open.
+
+    Raises:
+        StateRolledBack: a link shows what the store does not know of (rule 9-6).
+        StateError: not written.
+    """
+    for link in links:
+        if link.part is not None:
+            check_part(store, task_id, link.part, round_no)
+    for link in links:
+        if link.part is not None and link.part.noise is not None:
+            # Charged when it was spent, unless that was forgotten and accepted.
+            store.past.record_charge(task_id, link.part.round_no, link.part.noise)
+        store.past.record_summed(task_id, link.summed)
+        store.record_head(task_id, link.head)

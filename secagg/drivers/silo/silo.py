@@ -11,38 +11,32 @@ import asyncio
 import functools
 import io
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from secagg import codec, engine, errors, events, pipeline, tensors
-from secagg import messages as msg
+from secagg import engine, errors, events, pipeline, tensors
 from secagg.client import Client
-from secagg.drivers import progress
 from secagg.drivers.outcome import RoundRecord
 from secagg.drivers.progress import Observer
-from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
+from secagg.drivers.silo.agenda import is_over
 from secagg.drivers.silo.fetching import NoBlobError, Sink
-from secagg.drivers.silo.forgotten import check_part, require_remembered
+from secagg.drivers.silo.forgotten import require_remembered
 from secagg.drivers.silo.guard import Guard
-from secagg.drivers.silo.inputs import Input, integer
+from secagg.drivers.silo.inputs import Input, coordinates, integer
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.silo.keeper import Keeper
 from secagg.drivers.silo.participation import Means, Participation
-from secagg.drivers.silo.recollection import Recollection
+from secagg.drivers.silo.reception import Reception
+from secagg.drivers.silo.recollection import Recollection, recall
 from secagg.drivers.silo.scratch import Scratch
 from secagg.drivers.silo.store import ClientStore
-from secagg.drivers.silo.uplink import Calls, Uplink
-from secagg.drivers.wire import lobby
-from secagg.drivers.wire.connection import Connection
+from secagg.drivers.silo.uplink import Uplink
 from secagg.drivers.wire.door import Door
-from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import Dial
 from secagg.messages import RoundOpen
 from secagg.names import PeerId
-from secagg.norm import l2_norm
 from secagg.params import Parameters
 from secagg.policy import Policy
 from secagg.privacy.accountant import load_library
-from secagg.vector import BlobFrame, EnvelopeFrame, Frame
 
 V = TypeVar("V", bound="tensors.State | tensors.Tensor")
 
@@ -93,35 +87,32 @@ class Silo:
         self._engine = functools.cache(functools.partial(engine.engine, engine_name))
         # Refuses a GPU that is not there now, not when the first round has begun.
         self._device = engine.device_of(engine_name)
+        self._guard = Guard()
+        self._inquiries = Inquiries(door, aggregator, observer)
+        self._reception = Reception(
+            door=door,
+            guard=self._guard,
+            inquiries=self._inquiries,
+            recollection=Recollection(door, aggregator, store),
+            observer=observer,
+        )
+        self._agenda = self._reception.agenda
         self._uplink = Uplink(
             dial=dial,
             dial_anyone=dial_anyone,
             door=door,
             aggregator=aggregator,
-            calls=Calls(
-                standing=self._standing,
-                entered=self._entered,
-                handle=self._handle,
-                left=self._left,
-                urgent=self._urgent,
-                updated=self._updated,
-            ),
+            calls=self._reception.calls,
             observer=observer,
             patient=patient,
         )
-        self._guard = Guard()
-        self._connection: Connection | None = None
-        self._agenda = Agenda()
-        self._participation: Participation | None = None
-        self._inquiries = Inquiries(door, aggregator, observer)
-        self._recollection = Recollection(door, aggregator, store)
 
     # --- for the caller ---------------------------------------------------------
 
     @property
     def connected(self) -> bool:
         """Whether there is a proved connection to the aggregator now."""
-        return self._connection is not None
+        return self._reception.connection is not None
 
     async def next_round(self) -> RoundOpen:
         """Wait for a round that this silo has not taken up yet, and take it up.
@@ -176,7 +167,7 @@ class Silo:
             ReleaseRefused: the sum was discarded; `last_round` has the verdicts.
             ConnectionRefused: the connection cannot be made.
         """
-        if self._participation is not None:
+        if self._reception.participation is not None:
             raise errors.LocalProtocolError("a contribution is running: await it first")
         w_u = integer("the weight", weight)
         values = {
@@ -187,8 +178,9 @@ class Silo:
         if out is not None:
             tensors.check_writable(out, used)
         # Held by the round alone, and let go of with it.
+        flat = await coordinates(update, used, self._device)
         completed, params = await self._take_part(
-            Input(update=await self._flat(update, used), weight=w_u, extras=values)
+            Input(update=flat, weight=w_u, extras=values)
         )
         with Scratch(self._store.folder) as scratch:
             await self._fetch_released(completed, scratch)
@@ -225,7 +217,7 @@ class Silo:
         Raises:
             StateError: it cannot be written; and what `fetch` raises.
         """
-        known = self._size_of(digest) if size is None else size
+        known = self._agenda.model_size(digest) if size is None else size
         await self._guard.until(self._inquiries.fetch(digest, known, into))
 
     # --- for connect ------------------------------------------------------------
@@ -237,35 +229,19 @@ class Silo:
             ConnectionRefused: it cannot be made; the message says what to do.
         """
         self._guard.watch(asyncio.create_task(self._uplink.run()))
-        while self._connection is None:
+        while self._reception.connection is None:
             await self._guard.change()
 
     async def close(self) -> None:
         """Leave: drop the session, send what is queued, close the connection."""
-        if self._participation is not None:
-            self._participation.stop()
-            self._participation = None
-        if self._connection is not None:
-            await self._connection.flush()
+        if self._reception.participation is not None:
+            self._reception.participation.stop()
+            self._reception.participation = None
+        if self._reception.connection is not None:
+            await self._reception.connection.flush()
         await self._guard.end()
 
     # --- a round ----------------------------------------------------------------
-
-    async def _flat(
-        self, update: tensors.State | tensors.Tensor, used: tensors.Layout
-    ) -> Any:
-        """Return the coordinates of an update, checked for what nobody can send."""
-        if self._device is None:
-            flat = await asyncio.to_thread(tensors.coordinates, update, used)
-            await asyncio.to_thread(l2_norm, flat)
-            return flat
-        from secagg.device.norm import l2_norm as device_l2_norm
-
-        there = await asyncio.to_thread(
-            tensors.device_coordinates, update, used, self._device
-        )
-        await asyncio.to_thread(device_l2_norm, there)
-        return there
 
     async def _take_part(self, given: Input) -> tuple[events.Completed, Parameters]:
         opened = self._agenda.claimed or await self.next_round()
@@ -286,13 +262,13 @@ class Silo:
             )
         await self._catch_up(opened)
         participation = Participation(opened, given, self._means(opened))
-        self._participation = participation
+        self._reception.participation = participation
         try:
-            participation.begin(self._connection)
+            participation.begin(self._reception.connection)
             completed = await self._guard.until(participation.completed)
         finally:
             participation.stop()
-            self._participation = None
+            self._reception.participation = None
         params = participation.params
         assert params is not None  # noqa: S101 a completed session was joined
         attempts = tuple(participation.attempts)
@@ -315,7 +291,7 @@ class Silo:
             entropy=self._door.entropy,
             engine=self._engine,
             observer=self._observer,
-            say_ready=self._say_ready,
+            say_ready=self._reception.say,
         )
 
     async def _fetch_released(self, completed: events.Completed, into: Sink) -> None:
@@ -341,102 +317,4 @@ class Silo:
         task, store = opened.task_id, self._store
         require_remembered(store)
         walk = self._inquiries.walk(task, store.head(task), opened.previous_link)
-        links = await self._guard.until(walk)
-        for link in links:
-            if link.part is not None:
-                check_part(store, task, link.part, opened.round_no)
-        for link in links:
-            if link.part is not None and link.part.noise is not None:
-                # Charged when it was spent, unless that was forgotten and accepted.
-                store.past.record_charge(task, link.part.round_no, link.part.noise)
-            store.past.record_summed(task, link.summed)
-            store.record_head(task, link.head)
-
-    # --- the uplink's calls -----------------------------------------------------
-
-    def _standing(self) -> Standing:
-        part = self._participation
-        if part is None:
-            return Standing()
-        return Standing(session=part.sid, transcript=part.transcript)
-
-    def _entered(self, connection: Connection, welcome: msg.Welcome) -> None:
-        self._connection = connection
-        self._inquiries.connected(connection)
-        if self._participation is not None:
-            self._participation.resume(connection, welcome.next_chunk)
-        self._guard.changed()
-
-    def _left(self, reason: str) -> str:
-        self._connection = None
-        self._inquiries.connected(None)
-        self._inquiries.refused(reason)
-        advice = "" if self._participation is None else self._participation.paused()
-        return reason or advice
-
-    def _updated(self) -> None:
-        """Judge the next sessions by the newest roster; one that runs has its own."""
-        if self._participation is not None:
-            self._participation.feed(events.RosterPinned(roster=self._door.roster))
-
-    def _urgent(self) -> bool:
-        """Whether a round waits for this silo, or runs with it."""
-        return self._participation is not None or self._agenda.waits
-
-    async def _handle(self, connection: Connection, frame: Frame) -> None:
-        match frame:
-            case EnvelopeFrame():
-                members = self._door.book.largest
-                envelope = codec.decode_envelope(frame.envelope, members=members)
-                self._envelope(connection, envelope)
-            case BlobFrame():
-                self._inquiries.take_part(frame)
-            case _:
-                raise errors.CodecError("7.1-1", "an aggregator sends no chunks")
-
-    def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
-        if envelope.sid == msg.LOBBY_SID:
-            self._lobby(
-                lobby.lobby_open(envelope, door=self._door, connection=connection)
-            )
-            return
-        if self._participation is None or self._participation.sid != envelope.sid:
-            self._recollection.take(envelope)
-        if self._participation is not None:
-            received = events.Received(peer=connection.peer, envelope=envelope)
-            self._participation.feed(received)
-        else:
-            ignored = progress.MessageIgnored(
-                peer=connection.peer, type=envelope.type, rule="8-6"
-            )
-            self._observer(ignored)
-
-    def _lobby(self, message: msg.Message) -> None:
-        part = self._participation
-        match message:
-            case msg.RoundOpen():
-                self._observer(progress.RoundOpened(round=message))
-                self._agenda.opened = message
-                self._guard.changed()
-                if part is not None and is_over(part.round, message):
-                    opened = f"round {message.round_no} of task {message.task_id}"
-                    part.missed(f"{opened} is open by now")
-            case msg.Missed():
-                if part is not None and is_missed(part.round, message):
-                    part.missed(message.reason)
-            case msg.History():
-                self._inquiries.take_history(message)
-            case _:
-                kind = type(message).__name__
-                raise errors.RemoteProtocolError("8-6", f"an aggregator says no {kind}")
-
-    def _say_ready(self, connection: Connection, ready: msg.Ready) -> None:
-        connection.post(lobby.lobby_seal(ready, door=self._door, connection=connection))
-
-    def _size_of(self, digest: bytes) -> int:
-        opened = self._agenda.claimed or self._agenda.opened
-        if opened is None or opened.model_hash != digest:
-            raise errors.LocalProtocolError(
-                f"{digest.hex()[:16]} is not the open round's model: give its size"
-            )
-        return opened.model_size
+        recall(store, task, await self._guard.until(walk), opened.round_no)

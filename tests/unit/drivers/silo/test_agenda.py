@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 
+from secagg import errors
 from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
 from secagg.messages import Missed, RoundOpen
 
@@ -69,3 +70,22 @@ def test_a_round_is_missed_with_its_number_a_later_one_or_another_task(
 ) -> None:
     missed = Missed(task_id=task_id, round_no=number, reason="over")
     assert is_missed(opened("a", 2), missed) is ended
+
+
+def test_the_size_that_is_known_is_that_of_the_claimed_or_the_open_rounds_model() -> (
+    None
+):
+    agenda = Agenda()
+    agenda.opened = RoundOpen(
+        task_id="a",
+        round_no=1,
+        model_hash=bytes(32),
+        model_size=5,
+        previous_link=bytes(32),
+    )
+    assert agenda.model_size(bytes(32)) == 5
+    with pytest.raises(errors.LocalProtocolError, match="give its size"):
+        agenda.model_size(b"\1" * 32)
+    agenda.take_up()
+    agenda.opened = None
+    assert agenda.model_size(bytes(32)) == 5

@@ -201,13 +201,13 @@ async def test_the_line_is_urgent_from_the_opening_of_a_round_to_its_end() -> No
     world = World(4, "memory")
     async with world.serve() as aggregator, world.silos() as silos:
         silo = silos[world.peers[0]]
-        assert not silo._urgent()
+        assert not silo._reception._urgent()
         running = asyncio.create_task(aggregator.run_round())
         await silo.next_round()
-        assert silo._urgent()
+        assert silo._reception._urgent()
         work = [world.contribute(silos[u], u) for u in world.peers]
         await asyncio.gather(running, *work)
-        assert not silo._urgent()
+        assert not silo._reception._urgent()
 
 
 async def test_one_contribution_at_a_time() -> None:
@@ -216,7 +216,7 @@ async def test_one_contribution_at_a_time() -> None:
     async with world.serve() as aggregator, world.silos(peer) as silos:
         running = asyncio.create_task(aggregator.run_round())
         first = asyncio.create_task(silos[peer].contribute(world.update(peer)))
-        await until(lambda: silos[peer]._participation is not None)
+        await until(lambda: silos[peer]._reception.participation is not None)
         with pytest.raises(
             errors.LocalProtocolError, match="a contribution is running"
         ):
@@ -224,7 +224,7 @@ async def test_one_contribution_at_a_time() -> None:
         for task in (first, running):
             task.cancel()
         await asyncio.gather(first, running, return_exceptions=True)
-        assert silos[peer]._participation is None
+        assert silos[peer]._reception.participation is None
 
 
 async def test_a_blob_of_unknown_size_is_not_fetched() -> None:

@@ -36,9 +36,16 @@ from secagg import (
     errors,
     serve,
 )
-from secagg.drivers.progress import Observer, Progress, SessionBegan, unobserved
+from secagg.drivers.progress import (
+    Observer,
+    PeerDeclined,
+    PeerReady,
+    Progress,
+    SessionBegan,
+    unobserved,
+)
 from secagg.drivers.wire.doorkeeper import PLACES
-from secagg.names import Mean
+from secagg.names import Mean, PeerId
 
 FAILURES: Final = 3
 """Rounds in a row without a Result before the program gives up."""
@@ -82,6 +89,7 @@ class AggregatorProgram:
         self._log = log.bind(peer=member.identity.id, task=config.task.id)
         self._watching = observer
         self._round_no = 0
+        self._declined: dict[PeerId, str] = {}
         self._reported = reported
         self._told = told
         self._bound = bound
@@ -204,8 +212,15 @@ class AggregatorProgram:
         self._settle(aggregator, outcome)
 
     def _observe(self, event: Progress) -> None:
-        if isinstance(event, SessionBegan):
-            self._round_no = event.round_no
+        match event:
+            case SessionBegan():
+                self._round_no = event.round_no
+            case PeerDeclined():
+                self._declined[event.peer] = f"by rule {event.rule}: {event.detail}"
+            case PeerReady():
+                self._declined.pop(event.peer, None)
+            case _:
+                pass
         self._watching(event)
 
     def _settle(self, aggregator: Aggregator, outcome: RoundOutcome) -> None:
@@ -266,6 +281,7 @@ class AggregatorProgram:
             hospitals=self._member.roster.hospitals,
             connected=aggregator.connected,
             blamed=aggregator.blamed,
+            declined=self._declined,
         )
 
     def _name_blamed(self, aggregator: Aggregator) -> None:
@@ -276,6 +292,7 @@ class AggregatorProgram:
             self._told(f"{peer} is left out for proved cheating, {why}; {remedy}")
 
     def _report(self, report: RoundReport) -> None:
+        self._declined = {}
         known = {(past.task, past.round) for past in records.read(self._config.state)}
         if (report.task, report.round) not in known:
             records.append(self._config.state, report)

@@ -73,6 +73,8 @@ class HospitalDisplay:
     def observe(self, event: Progress) -> None:
         """Show what the driver reports."""
         match event:
+            case progress.RoundDeclined():
+                self.show(f"round {event.round_no} is declined: {event.detail}")
             case progress.SessionBegan():
                 self._round = f"round {event.round_no}: "
                 self.tell(f"{self._round}session of {len(event.members)} began")
@@ -133,6 +135,10 @@ class AggregatorDisplay:
 
     def observe(self, event: Progress) -> None:
         """Show what the driver reports."""
+        if self._is_of_a_hospital(event) or self._is_of_the_round(event):
+            self._show()
+
+    def _is_of_a_hospital(self, event: Progress) -> bool:
         match event:
             case progress.Connected():
                 self._set(event.peer, "connected")
@@ -140,21 +146,29 @@ class AggregatorDisplay:
                 self._set(event.peer, "connection lost")
             case progress.PeerReady():
                 self._set(event.peer, "ready")
+            case progress.PeerDeclined():
+                self._set(event.peer, f"declined by rule {event.rule}: {event.detail}")
+            case progress.ChunkStored():
+                self._set(event.peer, f"input {event.chunks} of {event.total}")
+            case progress.PeerDropped():
+                self._set(event.peer, f"dropped by rule {event.rule}")
+            case _:
+                return False
+        return True
+
+    def _is_of_the_round(self, event: Progress) -> bool:
+        match event:
             case progress.RoundLate():
                 self._phase = f"too few are ready, {event.needed} more are needed"
             case progress.SessionBegan():
                 self._phase = f"round {event.round_no}, session of {len(event.members)}"
             case progress.PhaseReached():
                 self._phase = f"{self._phase.split(':')[0]}: {event.phase}"
-            case progress.ChunkStored():
-                self._set(event.peer, f"input {event.chunks} of {event.total}")
-            case progress.PeerDropped():
-                self._set(event.peer, f"dropped by rule {event.rule}")
             case progress.SessionCompleted():
                 self._phase = f"{len(event.u3)} in the sum, {event.status}"
             case _:
-                return
-        self._show()
+                return False
+        return True
 
     def _set(self, peer: str, state: str) -> None:
         if peer in self._states:

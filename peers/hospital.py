@@ -24,7 +24,7 @@ from peers.background import in_thread
 from peers.config import HospitalConfig, PolicyTerms
 from peers.logs import Logger, short
 from peers.membership import Membership
-from peers.model_guard import check_model
+from peers.model_guard import check_architecture
 from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
 from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
@@ -100,7 +100,6 @@ class Hospital:
         self._shown = shown
         self._received = received
         self._failures = 0
-        self._declined: set[str] = set()
 
     async def run(self) -> None:
         """Take part in every round until cancelled.
@@ -157,8 +156,6 @@ class Hospital:
 
     async def _round(self, silo: Silo, opened: RoundOpen) -> None:
         log = self._log.bind(task=opened.task_id, round=opened.round_no)
-        if self._declines(opened.task_id, log):
-            return
         try:
             trained = await self._trained(silo, opened, log)
             if trained is None:
@@ -182,18 +179,6 @@ class Hospital:
             here = tensors.coordinates(mean, tensors.Layout.of(mean))
             self._done(log, silo.last_round, np.asarray(here, dtype=np.float64))
 
-    def _declines(self, task: str, log: Logger) -> bool:
-        """Return whether a task is none of ours; say so once."""
-        ours = self._config.tasks
-        if ours is None or task in ours:
-            return False
-        if task not in self._declined:
-            self._declined.add(task)
-            remedy = "add it to `tasks` to take part"
-            log.warning("task_declined", tasks=list(ours), remedy=remedy)
-            self._told(f"the aggregator runs task {task}, which is not in our tasks")
-        return True
-
     def _done(
         self, log: Logger, last: RoundRecord | None, mean: NDArray[np.float64]
     ) -> None:
@@ -214,10 +199,13 @@ class Hospital:
     async def _trained(
         self, silo: Silo, opened: RoundOpen, log: Logger
     ) -> Trained | None:
-        """Train on the model of the round; None if training failed."""
+        """Train on the model of the round; None if that failed, or is not allowed."""
         self._told(f"round {opened.round_no}: fetching the model")
         blob = await self._model(silo, opened)
-        if not self._allows(blob, opened, log):
+        try:
+            check_architecture(blob, self._config.training.architectures)
+        except errors.RemoteProtocolError as error:
+            silo.decline(error.detail)
             return None
         log.info("training_began", model=short(opened.model_hash))
         self._told(f"round {opened.round_no}: training")
@@ -231,17 +219,6 @@ class Hospital:
         said = ", ".join(f"{k} {v:.4g}" for k, v in sorted(trained.metrics.items()))
         self._told(f"round {opened.round_no}: trained{', ' if said else ''}{said}")
         return trained
-
-    def _allows(self, blob: bytes, opened: RoundOpen, log: Logger) -> bool:
-        """Return whether this hospital trains on a model; say why it does not."""
-        terms, policy = self._config.training, self._config.policy
-        try:
-            check_model(blob, models=policy.models, architectures=terms.architectures)
-        except errors.RemoteProtocolError as error:
-            log.warning("model_refused", rule=error.rule, detail=error.detail)
-            self._told(f"round {opened.round_no}: the model is refused: {error.detail}")
-            return False
-        return True
 
     async def _model(self, silo: Silo, opened: RoundOpen) -> bytes:
         if opened.model_size == 0:

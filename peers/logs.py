@@ -45,12 +45,14 @@ _WARNINGS: Final = (
     progress.PeerRefused,
     progress.LeafNotRenewed,
     progress.PeerDropped,
+    progress.PeerDeclined,
+    progress.RoundDeclined,
     progress.SessionDeclined,
     progress.RoundLate,
     progress.UnmaskedHere,
     progress.SessionAborted,
 )
-_NAMES: Final = {"sid": "session", "round_no": "round"}
+_NAMES: Final = {"sid": "session", "task_id": "task", "round_no": "round"}
 
 
 class _ConsoleLogger:

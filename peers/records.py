@@ -23,6 +23,7 @@ FILE_NAME: Final = "rounds.jsonl"
 NOT_CONNECTED: Final = "was not connected when the session opened"
 NOT_READY: Final = "was connected, but not ready when the session opened"
 TOO_LATE: Final = "was ready too late for the session"
+DECLINED: Final = "declined the round"
 BLAMED: Final = "left out for proved cheating, until `secagg readmit`"
 
 
@@ -90,11 +91,13 @@ class Present:
         hospitals: those of the roster.
         connected: who is connected now.
         blamed: who is left out for cheating that was proved, and the rule.
+        declined: whose policy keeps it out of the round, with the rule and why.
     """
 
     hospitals: tuple[PeerId, ...]
     connected: tuple[PeerId, ...] = ()
     blamed: Mapping[PeerId, str] = field(default_factory=dict)
+    declined: Mapping[PeerId, str] = field(default_factory=dict)
 
 
 def report_of(
@@ -269,6 +272,8 @@ def _absent(
             continue
         if peer in present.blamed:
             absent[peer] = f"{BLAMED}: {present.blamed[peer]}"
+        elif peer in present.declined:
+            absent[peer] = f"{DECLINED} {present.declined[peer]}"
         elif peer in fell:
             absent[peer] = fell[peer]
         else:

@@ -271,6 +271,13 @@ BODIES: dict[type[msg.Message], Shape] = {
         model_hash=HASH,
         ready_nonce=HASH,
     ),
+    msg.Declined: record(
+        msg.Declined,
+        task_id=PEER,
+        round_no=Number(1, 1 << 31),
+        rule=Word(RULE_TEXT, 16),
+        detail=_DETAIL,
+    ),
     msg.Missed: record(
         msg.Missed, task_id=PEER, round_no=Number(1, 1 << 31), reason=_DETAIL
     ),

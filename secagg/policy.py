@@ -82,10 +82,7 @@ class Policy:
         """
         n, c = len(manifest.members), manifest.corruption_bound
         inputs = input_floor(n, c, manifest.losses)
-        task, tasks = manifest.task_id, self.tasks
-        _demand(
-            tasks is None or task in tasks, f"task {task} is not in the policy's tasks"
-        )
+        self.check_round(manifest.task_id, manifest.model_hash)
         _demand(
             n >= self.min_members, f"n = {n} is below min_members {self.min_members}"
         )
@@ -98,21 +95,25 @@ class Policy:
             last is None or attempt <= last,
             f"attempt {attempt} exceeds max_attempts {last}",
         )
-        self.check_model(manifest.model_hash)
         self._check_graph(manifest)
         self._check_numbers(manifest)
 
-    def check_model(self, model_hash: bytes) -> None:
-        """Refuse a model that is not among those this hospital allows.
+    def check_round(self, task_id: str, model_hash: bytes) -> None:
+        """Refuse a task or a model that is not among those this hospital allows.
+
+        All that is known of a round before it has a Manifest.
 
         Raises:
-            RemoteProtocolError: rule 4.1-5.
+            RemoteProtocolError: rule 4.1-5, with what was found and how many there are.
         """
-        allowed = self.models
+        tasks, models = self.tasks, self.models
         _demand(
-            allowed is None or model_hash in allowed,
-            f"model {model_hash.hex()[:16]} is not among the {len(allowed or ())} of"
-            " models",
+            tasks is None or task_id in tasks,
+            f"task {task_id} is not among the {len(tasks or ())} of tasks",
+        )
+        _demand(
+            models is None or model_hash in models,
+            f"model {model_hash.hex()} is not among the {len(models or ())} of models",
         )
 
     def _check_graph(self, manifest: Manifest) -> None:

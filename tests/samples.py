@@ -240,6 +240,10 @@ SAMPLES: dict[type[msg.Message], tuple[msg.Message, list[Any]]] = {
         msg.Ready(task_id="t", round_no=1, model_hash=blob(1), ready_nonce=blob(2)),
         ["t", 1, blob(1), blob(2)],
     ),
+    msg.Declined: (
+        msg.Declined(task_id="t", round_no=1, rule="4.1-5", detail="not ours"),
+        ["t", 1, "4.1-5", "not ours"],
+    ),
     msg.Missed: (
         msg.Missed(task_id="t", round_no=1, reason="too late"),
         ["t", 1, "too late"],

@@ -91,9 +91,11 @@ def connections(cohort: Cohort) -> Iterator[tuple[str, Body]]:
         yield name, _connection_file(cohort, kind, data, None)
     yield from _bad_greetings(cohort, good)
     yield from _behind(cohort, good)
-    ready = _lobby("Ready", good["Ready"], h=connection(NONCE_S, OTHER))
-    bad = _connection_file(cohort, "Ready", ready, "8-6")
-    yield "connection_ready_bad_connection", bad
+    for kind in ("Ready", "Declined"):
+        stray = _lobby(kind, good[kind], h=connection(NONCE_S, OTHER))
+        bad = _connection_file(cohort, kind, stray, "8-6")
+        yield f"connection_{kind.lower()}_bad_connection", bad
+    yield from _bad_declined(cohort, good["Declined"])
     opened = _lobby("RoundOpen", good["RoundOpen"], h=connection(OTHER, NONCE_U))
     bad = _connection_file(cohort, "RoundOpen", opened, "8-6")
     yield "connection_roundopen_bad_connection", bad
@@ -117,11 +119,32 @@ def _lobby_bodies(cohort: Cohort) -> dict[str, Body]:
         "Welcome": {"nonce": NONCE_U, "next_chunk": 3},
         "RoundOpen": {**said, "model_size": 123_456, **head},
         "Ready": {**said, "ready_nonce": OTHER},
+        "Declined": {
+            "task_id": "task",
+            "round_no": 1,
+            "rule": "4.1-5",
+            "detail": "model 0707070707070707 is not among the 2 of models",
+        },
         "Missed": {"task_id": "task", "round_no": 1, "reason": "too late"},
         "Fetch": {"hash": OTHER, "offset": 1 << 20},
         "Catchup": {"task_id": "task", "head": bytes(32)},
         "History": {"rounds": []},
     }
+
+
+def _bad_declined(cohort: Cohort, good: Body) -> Iterator[tuple[str, Body]]:
+    """Rules 3.3-1, 3.3-6 and 3.4-4 on what a client tells of its policy."""
+    cases = {
+        "size": ("3.3-1", _lobby("Declined", {**good, "detail": "d" * 1024})),
+        "detail": ("3.3-6", _lobby("Declined", {**good, "detail": "d" * 513})),
+        "unprintable": ("3.3-6", _lobby("Declined", {**good, "detail": "a\nb"})),
+        "rule": ("3.3-6", _lobby("Declined", {**good, "rule": "policy"})),
+        "round": ("3.3-6", _lobby("Declined", {**good, "round_no": 0})),
+        "sender": ("3.4-4", _lobby("Declined", good, sender="h02")),
+    }
+    for why, (rule, data) in cases.items():
+        bad = _connection_file(cohort, "Declined", data, rule)
+        yield f"connection_declined_bad_{why}", bad
 
 
 def _bad_greetings(cohort: Cohort, good: dict[str, Body]) -> Iterator[tuple[str, Body]]:
@@ -223,15 +246,21 @@ def _rosters(*rows: Signed) -> bytes:
     return _lobby("Rosters", body, secret=OTHER)
 
 
-TO_SERVER = ("Hello", "Ready", "Fetch", "Catchup")
+TO_SERVER = ("Hello", "Ready", "Declined", "Fetch", "Catchup")
 
 
 def _lobby(
-    kind: str, body: Body, *, h: bytes | None = None, secret: bytes | None = None
+    kind: str,
+    body: Body,
+    *,
+    h: bytes | None = None,
+    secret: bytes | None = None,
+    sender: str | None = None,
 ) -> bytes:
     """A lobby message, signed under its transcript unless told otherwise."""
     to_s = kind in TO_SERVER
-    sender, receiver = (MEMBER, AGGREGATOR) if to_s else (AGGREGATOR, MEMBER)
+    usual_sender, receiver = (MEMBER, AGGREGATOR) if to_s else (AGGREGATOR, MEMBER)
+    sender = sender or usual_sender
     usual = {"Challenge": bytes(32), "Hello": NONCE_S}
     h = h or usual.get(kind, connection(NONCE_S, NONCE_U))
     key = secret or identity(sender)

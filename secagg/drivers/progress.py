@@ -107,6 +107,35 @@ class PeerReady:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerDeclined:
+    """Aggregator: the policy of `peer` keeps it out of the round, by `rule`.
+
+    Attributes:
+        peer: who says so.
+        round_no: the round.
+        rule: its number.
+        detail: the two values at odds, in its words.
+        waiting_for: whose Ready is still waited for.
+    """
+
+    peer: PeerId
+    round_no: int
+    rule: str
+    detail: str
+    waiting_for: tuple[PeerId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundDeclined:
+    """Silo: its own policy keeps it out of the round, by `rule`."""
+
+    task_id: str
+    round_no: int
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundLate:
     """Aggregator: too few are ready at the deadline; it waits for `needed` more."""
 
@@ -242,6 +271,8 @@ Progress = (
     | LeafNotRenewed
     | RoundOpened
     | PeerReady
+    | PeerDeclined
+    | RoundDeclined
     | RoundLate
     | SessionBegan
     | SessionResumed

@@ -78,6 +78,16 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """u to S, in the place of Ready: its policy keeps it out of the round (8-10)."""
+
+    task_id: str
+    round_no: int
+    rule: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Missed:
     """S to u: the round went on without u (spec 8)."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from secagg.messages.lobby import (
     Catchup,
     Challenge,
+    Declined,
     Fetch,
     Hello,
     History,
@@ -82,6 +83,7 @@ Message = (
     | Rosters
     | RoundOpen
     | Ready
+    | Declined
     | Missed
     | Fetch
     | Catchup
@@ -162,6 +164,7 @@ HEADERS: dict[type[Message], Header] = {
     Rosters: _from_s_to_one(Transcript.CONNECTION, 2 << 20),
     RoundOpen: _from_s_to_one(Transcript.CONNECTION, 256),
     Ready: _from_u(Transcript.CONNECTION, 256),
+    Declined: _from_u(Transcript.CONNECTION, 1024),
     Missed: _from_s_to_one(Transcript.CONNECTION, 1024),
     Fetch: _from_u(Transcript.CONNECTION, 64),
     Catchup: _from_u(Transcript.CONNECTION, 128),

@@ -59,7 +59,9 @@ Lowered = tuple[Policy, dict[str, object], str, str]
 """The policy, the fields that are changed, and both values."""
 
 BELOW: dict[str, list[Lowered]] = {
-    "task_id": [(STRICT, {"task_id": "other"}, "task other", "policy's tasks")],
+    "task_id": [
+        (STRICT, {"task_id": "other"}, "task other", "not among the 1 of tasks")
+    ],
     "attempt": [(STRICT, {"attempt": 2}, "attempt 2", "max_attempts 1")],
     "members": [(STRICT, {"members": 12}, "n = 12", "min_members 13")],
     "corruption_bound": [

@@ -127,6 +127,7 @@ class Programs:
         }
         self.reports: list[RoundReport] = []
         self.shown: list[str] = []
+        self.own: dict[str, dict[str, str]] = {}
         self.rosters: dict[str, Path] = {}
         self.engines: dict[str, str] = {}
         self.health: dict[str, str] = {}
@@ -139,7 +140,8 @@ class Programs:
 
     def config(self, name, text, load, **more):
         path = self.folder / f"{name}.toml"
-        path.write_text(text.format(key=self.key, silo=name, **self.terms, **more))
+        terms = {**self.terms, **self.own.get(name, {}), **more}
+        path.write_text(text.format(key=self.key, silo=name, **terms))
         health = Health(listen=self.health.get(name))
         return load(path).model_copy(update={"health": health})
 

@@ -79,6 +79,9 @@ AGGREGATOR_EVENTS: dict[str, Progress] = {
     "dropped by rule 3.4-3": progress.PeerDropped(
         sid=SID, peer=BERN, rule="3.4-3", detail="x"
     ),
+    "declined by rule 4.1-5": progress.PeerDeclined(
+        peer=BERN, round_no=1, rule="4.1-5", detail="x", waiting_for=()
+    ),
     "2 more are needed": progress.RoundLate(ready=(ZUG,), needed=2),
     "session of 2": progress.SessionBegan(
         sid=SID, round_no=1, attempt=1, members=(BERN, ZUG)

@@ -13,6 +13,7 @@ import pytest
 from peers import enrolment, model_file, records
 from peers.aggregator import AggregatorProgram
 from peers.demo.processes import free_port
+from peers.model_guard import architecture
 from peers.toml_file import ConfigError
 from peers.training import TrainerError, TrainResult
 from secagg import errors, tensors
@@ -25,6 +26,7 @@ from tests.peers.programs import (
     BITS,
     FIRST,
     HOSPITALS,
+    METRIC,
     WEIGHTS,
     Programs,
     mean_step,
@@ -225,38 +227,50 @@ async def test_a_trainer_that_exits_ends_its_program_alone(tmp_path) -> None:
     assert "last with SystemExit" in str(programs.ended["zug"])
 
 
-async def test_a_hospital_does_not_train_for_a_task_that_is_not_its(tmp_path) -> None:
-    programs = Programs(tmp_path, rounds=1, tasks='tasks = ["kidney"]')
+def refusing(kind: str) -> tuple[dict[str, str], str]:
+    """The terms by which a hospital declines the task, and what it says of them."""
+    other = bytes(32).hex()
+    model = model_file.save(FIRST)
+    found = {
+        "tasks": "task cardio-1",
+        "models": f"model {model_file.model_hash(model).hex()}",
+        "architectures": f"architecture {architecture(model).hex()}",
+    }[kind]
+    terms = {
+        "tasks": {"tasks": 'tasks = ["kidney"]'},
+        "models": {"min_bits": f'8\nmodels = ["{other}"]'},
+        "architectures": {"metrics": f'{METRIC}]\narchitectures = ["{other}"'},
+    }[kind]
+    return terms, f"{found} is not among the 1 of {kind} (this hospital's policy)"
+
+
+@pytest.mark.parametrize("kind", ["tasks", "models", "architectures"])
+async def test_8_10_what_a_policy_declines_is_in_both_logs_and_nobody_waits_for_it(
+    tmp_path, kind
+) -> None:
+    terms, detail = refusing(kind)
+    # At the deadline the test would be over: the round must not wait for it.
+    programs = Programs(tmp_path, rounds=1, ready_deadline=600.0)
+    programs.own["zug"] = terms
     trained = []
 
     def noting(state, info):
         trained.append(info)
         return train(state, info)
 
-    programs.trainers = dict.fromkeys(HOSPITALS, noting)
-    with pytest.raises(TimeoutError):
-        await programs.run(seconds=2)
+    programs.trainers["zug"] = noting
+    await programs.run()
     assert trained == []
-    (declined,) = programs.named("bern", "task_declined")
-    assert (declined["task"], declined["tasks"]) == ("cardio-1", ["kidney"])
-
-
-async def test_a_hospital_does_not_train_on_a_model_it_does_not_allow(tmp_path) -> None:
-    other = f'8\nmodels = ["{bytes(32).hex()}"]'
-    programs = Programs(tmp_path, rounds=1, min_bits=other)
-    trained = []
-
-    def noting(state, info):
-        trained.append(info)
-        return train(state, info)
-
-    programs.trainers = dict.fromkeys(HOSPITALS, noting)
-    with pytest.raises(TimeoutError):
-        await programs.run(seconds=2)
-    assert trained == []
-    refused = programs.named("bern", "model_refused")
-    assert refused[0]["rule"] == "4.1-5"
-    assert "is not in models" in refused[0]["detail"]
+    (report,) = programs.reports
+    assert report.sets["u0"] == list(HOSPITALS[:4])
+    assert report.absent == {"zug": f"{records.DECLINED} by rule 4.1-5: {detail}"}
+    (here,) = programs.named("zug", "round_declined")
+    (there,) = programs.named("agg", "peer_declined")
+    for said in (here, there):
+        assert (said["rule"], said["detail"]) == ("4.1-5", detail)
+        assert (said["round"], said["level"]) == (1, "warning")
+    assert (here["task"], there["peer"]) == ("cardio-1", "zug")
+    assert bytes(32).hex() not in (tmp_path / "agg.log").read_text()
 
 
 async def test_an_input_that_does_not_fit_is_refused_at_home(tmp_path) -> None:

@@ -120,3 +120,22 @@ def test_every_field_of_the_policy_has_a_floor_above() -> None:
     # Of memory, not of a Manifest alone: secagg.privacy.own_budget, secagg.differences.
     tried |= {"max_epsilon", "delta", "min_difference"}
     assert tried == set(Policy.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (Policy(tasks=frozenset({"a", "b"})), "task t is not among the 2 of tasks"),
+        (Policy(tasks=frozenset()), "task t is not among the 0 of tasks"),
+        (Policy(models=frozenset({blob(8)})), f"model {blob(9).hex()} is not among"),
+    ],
+)
+def test_before_a_manifest_task_and_model_are_judged_and_no_list_is_told(
+    policy, said
+) -> None:
+    Policy().check_round("t", blob(9))
+    with pytest.raises(errors.RemoteProtocolError) as caught:
+        policy.check_round("t", blob(9))
+    assert caught.value.rule == "4.1-5"
+    assert said in caught.value.detail
+    assert blob(8).hex()[:16] not in caught.value.detail

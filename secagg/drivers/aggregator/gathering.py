@@ -9,7 +9,7 @@ from typing import Final
 from secagg.drivers import progress
 from secagg.drivers.clock import Clock
 from secagg.drivers.progress import Observer
-from secagg.messages import Ready
+from secagg.messages import Declined, Ready
 from secagg.names import PeerId
 
 KEPT_COIN: Final = (
@@ -26,6 +26,7 @@ class Gathering:
         """Begin with nobody."""
         self.ready: dict[PeerId, bytes] = {}
         self.barred: frozenset[PeerId] = frozenset()
+        self._declined: set[PeerId] = set()
         self._observer = observer
         self._expected: frozenset[PeerId] = frozenset()
         self._changed = asyncio.Event()
@@ -34,14 +35,32 @@ class Gathering:
         """Note that a silo is ready; a new process has a new nonce and replaces it."""
         if peer in self.barred:
             return
+        self._declined.discard(peer)
         self.ready[peer] = ready.ready_nonce
-        waiting = tuple(sorted(self._expected - set(self.ready)))
+        waiting = self._waiting_for()
         self._observer(progress.PeerReady(peer=peer, waiting_for=waiting))
+        self._changed.set()
+
+    def decline(self, peer: PeerId, declined: Declined) -> None:
+        """Wait for a silo no longer; tell of it, of a repeat not again (rule 8-10)."""
+        self.ready.pop(peer, None)
+        if peer in self._declined:
+            return
+        self._declined.add(peer)
+        self._observer(
+            progress.PeerDeclined(
+                peer=peer,
+                round_no=declined.round_no,
+                rule=declined.rule,
+                detail=declined.detail,
+                waiting_for=self._waiting_for(),
+            )
+        )
         self._changed.set()
 
     def expect(self, expected: frozenset[PeerId]) -> None:
         """Wait for these from now on: the roster has changed."""
-        self._expected = expected - self.barred
+        self._expected = expected
         self._changed.set()
 
     def remove(self, peers: Collection[PeerId]) -> None:
@@ -83,8 +102,8 @@ class Gathering:
         self._expected = expected
         timer = asyncio.create_task(clock.deadline(seconds))
         try:
-            while not self._enough(self._expected, least):
-                hopeless = not patient and not self._expected
+            while not self._enough(least):
+                hopeless = not patient and not self._awaited
                 if timer.done() or hopeless:
                     break
                 await self._change(timer)
@@ -92,8 +111,16 @@ class Gathering:
         finally:
             timer.cancel()
 
-    def _enough(self, expected: frozenset[PeerId], least: int) -> bool:
-        return expected <= set(self.ready) and len(self.ready) >= least
+    @property
+    def _awaited(self) -> frozenset[PeerId]:
+        """Whose Ready ends the wait: of those expected, who may and would say it."""
+        return self._expected - self.barred - self._declined
+
+    def _waiting_for(self) -> tuple[PeerId, ...]:
+        return tuple(sorted(self._awaited - set(self.ready)))
+
+    def _enough(self, least: int) -> bool:
+        return self._awaited <= set(self.ready) and len(self.ready) >= least
 
     async def _late(self, least: int) -> bool:
         if len(self.ready) < least:

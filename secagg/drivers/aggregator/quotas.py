@@ -22,7 +22,7 @@ RENEWAL_SECONDS: Final = 600.0
 """How often messages are counted anew within a phase."""
 
 LOBBY_BYTES: Final = 64 << 10
-"""For Ready, Fetch and Catchup, which belong to no phase: about a hundred."""
+"""For Ready, Declined, Fetch and Catchup, of no phase: about a hundred."""
 
 CONNECTIONS: Final = 60
 """Connections at once, and then one a second: more than any back-off makes."""

@@ -324,6 +324,8 @@ class Reception:
         match message:
             case msg.Ready():
                 self._ready(connection.peer, message)
+            case msg.Declined():
+                self._declined(connection.peer, message)
             case msg.Catchup():
                 self._archive.answer(connection, message)
             case msg.Fetch():
@@ -348,3 +350,12 @@ class Reception:
             self.miss(peer, ready.round_no, f"{now}; train on its model")
         else:
             round_.gathering.add(peer, ready)
+
+    def _declined(self, peer: PeerId, declined: msg.Declined) -> None:
+        round_ = self._stage.round
+        said = (declined.task_id, declined.round_no)
+        if round_ is not None and said == (self._task_id, round_.row.round_no):
+            round_.gathering.decline(peer, declined)
+            return
+        ignored = progress.MessageIgnored(peer=peer, type="Declined", rule="8-10")
+        self._observer(ignored)

@@ -251,7 +251,6 @@ class Round:
             self._bar(session, frozenset(ended.missing) & {*session.server.sets["u1"]})
         # The silent may be back in a moment; the blamed and the refusing may not.
         self._expected = frozenset(nonces) - {*ended.culprits, *session.server.dropped}
-        self._expected -= self.gathering.barred
         # Who said Ready anew meanwhile is here again.
         self.gathering.remove([u for u in out if ready.get(u) == nonces.get(u)])
         if not ended.retry:

@@ -8,7 +8,7 @@ has one round open at a time.
 from __future__ import annotations
 
 from secagg import errors
-from secagg.messages import Missed, RoundOpen
+from secagg.messages import Declined, Missed, RoundOpen
 
 
 class Agenda:
@@ -23,6 +23,7 @@ class Agenda:
         """Start without any round."""
         self.opened: RoundOpen | None = None
         self.claimed: RoundOpen | None = None
+        self._declined: Declined | None = None
         self._taken: dict[str, int] = {}
 
     @property
@@ -38,6 +39,34 @@ class Agenda:
         self._taken[opened.task_id] = opened.round_no
         self.claimed = opened
         return opened
+
+    def decline(self, rule: str, detail: str) -> Declined:
+        """Give up the round that was taken up; return what to say of it.
+
+        Raises:
+            LocalProtocolError: none is.
+        """
+        claimed = self.claimed
+        if claimed is None:
+            raise errors.LocalProtocolError("no round is taken up: nothing to decline")
+        self.claimed = None
+        self._declined = Declined(
+            task_id=claimed.task_id,
+            round_no=claimed.round_no,
+            rule=rule,
+            detail=detail,
+        )
+        return self._declined
+
+    def declined(self, opened: RoundOpen) -> Declined | None:
+        """Return what was said of a round, if it was declined (rule 8-10)."""
+        said = self._declined
+        if said is None or (said.task_id, said.round_no) != (
+            opened.task_id,
+            opened.round_no,
+        ):
+            return None
+        return said
 
     def model_size(self, digest: bytes) -> int:
         """Return the bytes of the model that is to be trained on now.

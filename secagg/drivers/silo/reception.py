@@ -77,6 +77,25 @@ class Reception:
             lobby.lobby_seal(message, door=self._door, connection=connection)
         )
 
+    def decline(self, rule: str, detail: str) -> None:
+        """Take no part in the round that was taken up, and say why (rule 8-10).
+
+        Raises:
+            LocalProtocolError: none is.
+        """
+        declined = self.agenda.decline(rule, codec.printable(detail))
+        self._observer(
+            progress.RoundDeclined(
+                task_id=declined.task_id,
+                round_no=declined.round_no,
+                rule=declined.rule,
+                detail=declined.detail,
+            )
+        )
+        # Without a connection: once the next one has brought the RoundOpen again.
+        if self.connection is not None:
+            self.say(self.connection, declined)
+
     def _standing(self) -> Standing:
         part = self.participation
         if part is None:
@@ -119,9 +138,8 @@ class Reception:
 
     def _envelope(self, connection: Connection, envelope: msg.Envelope) -> None:
         if envelope.sid == msg.LOBBY_SID:
-            self._lobby(
-                lobby.lobby_open(envelope, door=self._door, connection=connection)
-            )
+            message = lobby.lobby_open(envelope, door=self._door, connection=connection)
+            self._lobby(connection, message)
             return
         if self.participation is None or self.participation.sid != envelope.sid:
             self._recollection.take(envelope)
@@ -134,16 +152,11 @@ class Reception:
             )
             self._observer(ignored)
 
-    def _lobby(self, message: msg.Message) -> None:
+    def _lobby(self, connection: Connection, message: msg.Message) -> None:
         part = self.participation
         match message:
             case msg.RoundOpen():
-                self._observer(progress.RoundOpened(round=message))
-                self.agenda.opened = message
-                self._guard.changed()
-                if part is not None and is_over(part.round, message):
-                    opened = f"round {message.round_no} of task {message.task_id}"
-                    part.missed(f"{opened} is open by now")
+                self._opened(connection, message)
             case msg.Missed():
                 if part is not None and is_missed(part.round, message):
                     part.missed(message.reason)
@@ -152,3 +165,15 @@ class Reception:
             case _:
                 kind = type(message).__name__
                 raise errors.RemoteProtocolError("8-6", f"an aggregator says no {kind}")
+
+    def _opened(self, connection: Connection, opened: msg.RoundOpen) -> None:
+        self._observer(progress.RoundOpened(round=opened))
+        self.agenda.opened = opened
+        self._guard.changed()
+        declined = self.agenda.declined(opened)
+        if declined is not None:
+            self.say(connection, declined)
+        part = self.participation
+        if part is not None and is_over(part.round, opened):
+            named = f"round {opened.round_no} of task {opened.task_id}"
+            part.missed(f"{named} is open by now")

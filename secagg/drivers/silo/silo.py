@@ -117,15 +117,39 @@ class Silo:
     async def next_round(self) -> RoundOpen:
         """Wait for a round that this silo has not taken up yet, and take it up.
 
+        One of a task or on a model that its policy does not have is declined, and the
+        next one is waited for.
+
         Returns:
             Its task, number, model hash and size; fetch the model by its hash.
 
         Raises:
             ConnectionRefused: the connection cannot be made; the message says why.
         """
-        while (opened := self._agenda.take_up()) is None:
-            await self._guard.change()
-        return opened
+        while True:
+            while (opened := self._agenda.take_up()) is None:
+                await self._guard.change()
+            try:
+                self._policy.check_round(opened.task_id, opened.model_hash)
+            except errors.RemoteProtocolError as error:
+                self.decline(error.detail)
+            else:
+                return opened
+
+    def decline(self, detail: str) -> None:
+        """Take no part in the round that `next_round` returned last; say why.
+
+        For what a caller judges by itself, such as the shapes in a model. The
+        aggregator's operator reads it, and nobody waits for this silo in that round.
+
+        Args:
+            detail: the two values at odds; what is not printable ASCII, and what is
+                beyond 512 characters, is not sent (rule 8-10).
+
+        Raises:
+            LocalProtocolError: no round is taken up.
+        """
+        self._reception.decline("4.1-5", detail)
 
     async def contribute(
         self,

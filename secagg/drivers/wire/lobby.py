@@ -31,6 +31,7 @@ from secagg.messages import (
     LOBBY_SID,
     Catchup,
     Challenge,
+    Declined,
     Envelope,
     Fetch,
     Hello,
@@ -46,7 +47,7 @@ from secagg.names import VERSION, PeerId, SessionId
 from secagg.roster import SignedRoster
 from secagg.signing import check_route, seal, verifies
 
-LOBBY: Final = (RoundOpen, Ready, Missed, Fetch, Catchup, History)
+LOBBY: Final = (RoundOpen, Ready, Declined, Missed, Fetch, Catchup, History)
 """What may be said outside a session once the handshake is done."""
 
 

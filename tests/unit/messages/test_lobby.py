@@ -18,6 +18,7 @@ def test_the_lobby_has_the_types_of_section_8() -> None:
         "Rosters",
         "RoundOpen",
         "Ready",
+        "Declined",
         "Missed",
         "Fetch",
         "Catchup",

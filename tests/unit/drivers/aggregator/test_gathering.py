@@ -2,7 +2,7 @@ import asyncio
 
 from secagg.drivers import progress
 from secagg.drivers.aggregator.gathering import Gathering
-from secagg.messages import Ready
+from secagg.messages import Declined, Ready
 from secagg.names import PeerId
 from tests.drivers.fake_clock import FakeClock
 
@@ -127,3 +127,78 @@ async def test_who_is_waited_for_is_said_with_every_ready() -> None:
     assert events == [progress.PeerReady(peer=B, waiting_for=(A, C))]
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+def declined(detail="n = 4 is below min_members 5") -> Declined:
+    return Declined(task_id="demo", round_no=1, rule="4.1-5", detail=detail)
+
+
+async def test_8_10_who_declines_is_waited_for_no_longer() -> None:
+    one, clock, events = gathering()
+    waiting = wait(one, clock)
+    one.add(A, ready())
+    one.add(B, ready())
+    await settle()
+    assert not waiting.done()
+    one.decline(C, declined())
+    assert await waiting
+    assert events[-1] == progress.PeerDeclined(
+        peer=C,
+        round_no=1,
+        rule="4.1-5",
+        detail="n = 4 is below min_members 5",
+        waiting_for=(),
+    )
+
+
+async def test_8_10_who_declines_again_is_not_told_of_again() -> None:
+    one, _, events = gathering()
+    for number in range(50):
+        one.decline(A, declined(f"detail {number}"))
+    assert len(events) == 1
+
+
+async def test_8_10_a_ready_after_a_declined_counts_and_the_other_way_round() -> None:
+    one, clock, events = gathering()
+    waiting = wait(one, clock)
+    await settle()
+    one.decline(A, declined())
+    one.add(A, ready())
+    assert set(one.ready) == {A}
+    assert events[-1] == progress.PeerReady(peer=A, waiting_for=(B, C))
+    one.decline(A, declined())
+    assert not one.ready
+    for peer in (B, C):
+        one.add(peer, ready())
+    assert await waiting
+
+
+async def test_8_10_with_all_declined_another_wait_gives_up_at_once() -> None:
+    one, clock, _ = gathering()
+    waiting = wait(one, clock, patient=False)
+    await settle()
+    for peer in (A, B, C):
+        one.decline(peer, declined())
+    assert not await waiting
+
+
+async def test_8_10_with_too_few_left_a_patient_wait_goes_on() -> None:
+    """A person has to mend something, and the hospital comes back by itself."""
+    one, clock, _ = gathering()
+    waiting = wait(one, clock)
+    for peer in (A, B):
+        one.decline(peer, declined())
+    one.add(C, ready())
+    await settle()
+    assert not waiting.done()
+    one.add(A, ready())
+    assert await waiting
+
+
+async def test_who_is_barred_is_not_waited_for_though_it_is_expected() -> None:
+    one, clock, _ = gathering()
+    one.bar([C])
+    waiting = wait(one, clock)
+    for peer in (A, B):
+        one.add(peer, ready())
+    assert await waiting

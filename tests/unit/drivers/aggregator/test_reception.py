@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
-from secagg.messages import Fetch, History, Missed, Ready, RoundOpen
+from secagg.messages import Declined, Fetch, History, Missed, Ready, RoundOpen
 from secagg.names import SessionId
 from secagg.signing import seal
 from tests.drivers.fake_clock import until
@@ -194,9 +195,9 @@ async def test_chunks_and_messages_of_no_session_are_ignored() -> None:
         assert isinstance(await guest.hear(), Missed)
 
 
-async def flood(guest) -> None:
-    for _ in range(2000):
-        await guest.say(READY)
+async def flood(guest, said=(READY,)) -> None:
+    for message in itertools.islice(itertools.cycle(said), 2000):
+        await guest.say(message)
 
 
 async def test_a_flood_of_messages_is_cut_off_by_rule_7_1_1() -> None:
@@ -273,3 +274,63 @@ async def test_8_7_who_is_behind_again_and_again_is_let_go_at_a_rate_of_its_own(
         assert len(given) == quotas.CONNECTIONS
         monkeypatch.undo()
         assert await guest.enter()
+
+
+DECLINED = Declined(task_id="demo", round_no=1, rule="4.1-5", detail="model 07")
+
+
+@pytest.mark.parametrize("changed", [{"round_no": 2}, {"task_id": "other"}])
+async def test_8_10_a_declined_of_another_round_is_ignored(changed) -> None:
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        await guest.say(replace(DECLINED, **changed))
+        await until(
+            lambda: any(isinstance(e, progress.MessageIgnored) for e in world.events)
+        )
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert not any(isinstance(e, progress.PeerDeclined) for e in world.events)
+
+
+async def test_8_10_a_declined_without_a_round_is_ignored() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        await guest.say(DECLINED)
+        await until(
+            lambda: any(isinstance(e, progress.MessageIgnored) for e in world.events)
+        )
+
+
+async def test_8_10_a_declined_signed_for_another_connection_is_refused() -> None:
+    world, guest = world_and_guest()
+    async with world.serve():
+        await guest.enter()
+        before = guest.connection
+        await guest.enter()
+        sealed = lobby.lobby_seal(DECLINED, door=guest.door, connection=before)
+        frame = vector.envelope_frame(codec.encode_envelope(sealed))
+        await guest.transport.send(frame)
+        assert (await guest.closed()).startswith("rule 8-6")
+
+
+async def test_8_10_a_flood_of_declined_is_cut_off_by_rule_7_1_1_and_told_once() -> (
+    None
+):
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        reading = asyncio.create_task(guest.closed())
+        said = [replace(DECLINED, detail=letter * 512) for letter in "abcdefgh"]
+        with pytest.raises(ConnectionLost):
+            await flood(guest, said)
+        assert (await reading).startswith("rule 7.1-1")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    told = [e for e in world.events if isinstance(e, progress.PeerDeclined)]
+    assert len(told) == 1

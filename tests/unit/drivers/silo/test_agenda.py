@@ -4,7 +4,7 @@ import pytest
 
 from secagg import errors
 from secagg.drivers.silo.agenda import Agenda, is_missed, is_over
-from secagg.messages import Missed, RoundOpen
+from secagg.messages import Declined, Missed, RoundOpen
 
 
 def opened(task_id: str, round_no: int) -> RoundOpen:
@@ -89,3 +89,23 @@ def test_the_size_that_is_known_is_that_of_the_claimed_or_the_open_rounds_model(
     agenda.take_up()
     agenda.opened = None
     assert agenda.model_size(bytes(32)) == 5
+
+
+def test_8_10_a_round_that_is_declined_waits_no_longer_and_stays_declined() -> None:
+    agenda = Agenda()
+    agenda.opened = opened("a", 3)
+    agenda.take_up()
+    said = agenda.decline("4.1-5", "why")
+    assert said == Declined(task_id="a", round_no=3, rule="4.1-5", detail="why")
+    assert not agenda.waits
+    assert agenda.declined(opened("a", 3)) is said
+    for other in (opened("a", 4), opened("b", 3)):
+        assert agenda.declined(other) is None
+
+
+def test_8_10_only_a_round_that_was_taken_up_can_be_declined() -> None:
+    agenda = Agenda()
+    agenda.opened = opened("a", 3)
+    with pytest.raises(errors.LocalProtocolError, match="nothing to decline"):
+        agenda.decline("4.1-5", "why")
+    assert agenda.declined(opened("a", 3)) is None

@@ -9,10 +9,16 @@ import pytest
 
 import secagg
 from secagg import errors
-from secagg.drivers.progress import Progress, RoundOpened
+from secagg.drivers.progress import (
+    PeerDeclined,
+    Progress,
+    RoundDeclined,
+    RoundOpened,
+)
 from secagg.drivers.silo.fetching import NoBlobError
 from secagg.drivers.silo.store import SqliteStore
 from secagg.messages import Extra
+from secagg.policy import Policy
 from secagg.task import Task
 from tests.drivers.fake_clock import until
 from tests.drivers.world import World, is_mean_of, reached, record_of
@@ -264,3 +270,67 @@ async def test_a_closed_silo_takes_no_part() -> None:
             pass
         with pytest.raises(errors.LocalProtocolError, match="closed"):
             await silo.next_round()
+
+
+def of_kind(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "detail"),
+    [
+        (Policy(tasks=frozenset({"a", "b"})), "task demo is not among the 2 of tasks"),
+        (
+            Policy(models=frozenset({b"\1" * 32})),
+            f"model {'00' * 32} is not among the 1 of models",
+        ),
+    ],
+)
+async def test_8_10_a_round_that_the_policy_declines_goes_on_without_this_silo(
+    policy, detail
+) -> None:
+    world = World(5, "memory")
+    peer, *others = world.peers
+    async with (
+        world.serve() as aggregator,
+        world.silos(*others) as silos,
+        world.silo(peer, policy=policy) as declining,
+    ):
+        waiting = asyncio.create_task(declining.next_round())
+        outcome, _ = await world.round(aggregator, silos)
+        assert outcome.sets["u3"] == tuple(others)
+        assert not waiting.done()
+        waiting.cancel()
+    (told,) = of_kind(world.events, PeerDeclined)
+    (said,) = of_kind(world.silo_events[peer], RoundDeclined)
+    for event in (told, said):
+        assert (event.round_no, event.rule) == (1, "4.1-5")
+        assert event.detail == f"{detail} (this hospital's policy)"
+    assert told.peer == peer
+
+
+async def test_8_10_what_a_caller_declines_is_said_again_on_the_next_connection() -> (
+    None
+):
+    world = World(4, "memory")
+    peer = world.peers[0]
+    async with world.serve() as aggregator, world.silo(peer) as silo:
+        running = asyncio.create_task(aggregator.run_round())
+        opened = await silo.next_round()
+        world.line(peer).up.clear()
+        await world.line(peer).cut()
+        await until(lambda: not silo.connected)
+        silo.decline("shapes \u00e9 of the model")
+        assert not of_kind(world.events, PeerDeclined)
+        world.line(peer).up.set()
+        await reached(world.events, lambda event: isinstance(event, PeerDeclined))
+        await cancelled(running)
+    (told,) = of_kind(world.events, PeerDeclined)
+    assert (told.round_no, told.detail) == (opened.round_no, "shapes ? of the model")
+
+
+async def test_8_10_nothing_is_declined_before_it_is_taken_up() -> None:
+    world = World(4, "memory")
+    async with world.serve(), world.silo(world.peers[0]) as silo:
+        with pytest.raises(errors.LocalProtocolError, match="nothing to decline"):
+            silo.decline("why")

@@ -1,38 +1,59 @@
 """A PostgreSQL server of the tests' own, where its programs are installed.
 
 In a folder of its own, on a Unix socket, under a password: nothing else can reach it,
-and what the password must not show up in has one.
+and what the password must not show up in has one. A shell runs it and waits for the end
+of its input: server and folder go with whoever started them, even if that is killed.
 """
 
 import contextlib
+import importlib.util
 import itertools
 import os
 import pwd
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 USER = "secagg"
 PASSWORD = "canary-of-a-password"  # noqa: S105 it guards an empty server in a folder
 ACCOUNT = "postgres"
 """As whom the server runs if we are root, which it refuses to be."""
 
+SCRIPT = r"""
+umask 077
+folder=$(mktemp -d -t secagg-pg-XXXXXXXX) || exit
+trap '"$1/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null; rm -rf "$folder"' EXIT
+printf %s "$3" >"$folder/password"
+"$1/initdb" -D "$folder/data" -U "$2" -A scram-sha-256 --pwfile="$folder/password" \
+    --no-sync --no-locale >/dev/null || exit
+"$1/pg_ctl" -D "$folder/data" -l "$folder/log" -w \
+    -o "-c listen_addresses='' -k $folder" start >/dev/null || exit
+echo "$folder"
+cat
+"""
+"""Takes the folder of the programs, user and password; says where the socket is."""
+
 _NUMBERS = itertools.count(1)
 
 
+class NoServerError(Exception):
+    """PostgreSQL is not installed here; says what is missing."""
+
+
 class Server:
-    """A running server."""
+    """A running server.
+
+    Attributes:
+        folder: of its socket and its data.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def url(self, database: str, password: str = PASSWORD) -> str:
         """The address of a database."""
-        return f"postgresql://{USER}:{password}@/{database}?host={self._folder}"
+        return f"postgresql://{USER}:{password}@/{database}?host={self.folder}"
 
     def database(self) -> str:
         """Make a new database and return its address."""
@@ -44,59 +65,61 @@ class Server:
         return self.url(name)
 
 
-def programs() -> Path | None:
-    """The folder of `initdb` and `pg_ctl`: on the path, or where Debian has them."""
+def programs() -> Path:
+    """The folder of `initdb` and `pg_ctl`: on the path, or where Debian has them.
+
+    Raises:
+        NoServerError: it is in neither.
+    """
     found = shutil.which("initdb")
     if found is not None:
         return Path(found).parent
     known = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return known[-1].parent if known else None
+    if not known:
+        raise NoServerError("no PostgreSQL server is installed: initdb is missing")
+    return known[-1].parent
 
 
 @contextlib.contextmanager
 def running_server() -> Iterator[Server]:
-    """Run a server; skips the test where there is none."""
-    pytest.importorskip("psycopg", reason="the extra postgres")
-    found = programs()
-    if found is None:
-        pytest.skip("no PostgreSQL server is installed")
+    """Run a server.
+
+    Raises:
+        NoServerError: what it takes is not installed.
+        RuntimeError: it did not start.
+    """
+    if importlib.util.find_spec("psycopg") is None:
+        raise NoServerError("psycopg is not installed: it is in the extra postgres")
     account = _account()
-    with tempfile.TemporaryDirectory(prefix="secagg-pg-") as name:
-        folder = Path(name)
-        (folder / "password").write_text(PASSWORD)
-        if account is not None:
-            for path in (folder, folder / "password"):
-                shutil.chown(path, account)
-        data = ("-D", str(folder / "data"))
-        login = ("-U", USER, "-A", "scram-sha-256", f"--pwfile={folder}/password")
-        _run(account, found / "initdb", *data, *login, "--no-sync", "--no-locale")
-        terms = f"-c listen_addresses='' -k {folder}"
-        log = ("-l", str(folder / "log"))
-        _run(account, found / "pg_ctl", *data, *log, "-w", "-o", terms, "start")
-        try:
-            yield Server(folder)
-        finally:
-            _run(account, found / "pg_ctl", *data, "-m", "immediate", "stop")
+    with subprocess.Popen(
+        ["sh", "-c", SCRIPT, "sh", programs(), USER, PASSWORD],
+        user=account,
+        group=account,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        # What ends a whole group of processes must not end the one that cleans up.
+        start_new_session=True,
+        text=True,
+    ) as shell:
+        assert shell.stdout is not None
+        folder = shell.stdout.readline().strip()
+        if not folder:
+            raise RuntimeError("the PostgreSQL server did not start")
+        yield Server(Path(folder))
 
 
 def _account() -> str | None:
-    """Whom to become; None for who we are."""
+    """Whom to become; None for who we are.
+
+    Raises:
+        NoServerError: we are root, and there is nobody to become.
+    """
     if os.geteuid() != 0:
         return None
     try:
         return pwd.getpwnam(ACCOUNT).pw_name
     except KeyError:
-        pytest.skip(f"PostgreSQL does not run as root, and there is no user {ACCOUNT}")
-
-
-def _run(account: str | None, *command: str | Path) -> None:
-    subprocess.run(
-        [str(part) for part in command],
-        check=True,
-        user=account,
-        group=account,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+        raise NoServerError(
+            f"PostgreSQL does not run as root, and there is no user {ACCOUNT}"
+        ) from None

@@ -16,17 +16,21 @@ from rich.console import Console
 from secagg.drivers.postgres import DatabaseUrl
 from tests.benchmarks.machine import this_machine
 from tests.chaos import figures
+from tests.chaos.figures import Figures
 from tests.chaos.run import Database, no_database, run
-from tests.postgres import running_server
+from tests.postgres import NoServerError, running_server
 
 LIMIT_SECONDS = 20 * 60.0
-JOURNALS = ("sqlite", "postgresql")
 
 
 @contextlib.contextmanager
 def databases(journal: str) -> Iterator[Database]:
-    """Yield what makes a journal for each world; a server ends with the run."""
-    if journal == "sqlite":
+    """Yield what makes a journal for each world; a server ends with the run.
+
+    Raises:
+        NoServerError: there is no server here.
+    """
+    if journal == figures.SQLITE:
         yield no_database
         return
     with running_server() as server:
@@ -34,35 +38,54 @@ def databases(journal: str) -> Iterator[Database]:
 
 
 def main(arguments: list[str]) -> None:
-    """Run chaos; keep the figures of a run that is long enough."""
+    """Run chaos; keep the figures of a run that is long enough.
+
+    Raises:
+        SystemExit: there is no server for the journal; says what is missing.
+    """
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--sessions", type=int, default=figures.ENOUGH)
-    parser.add_argument("--journal", choices=JOURNALS, default=JOURNALS[0])
+    parser.add_argument("--journal", choices=figures.JOURNALS, default=figures.SQLITE)
     parser.add_argument("--folder", type=Path, help="keep what the parties wrote")
     parser.add_argument("--no-table", action="store_true", help="print alone")
     asked = parser.parse_args(arguments)
-    folder = asked.folder or Path(tempfile.mkdtemp(prefix="secagg-chaos-"))
-    here, console = this_machine(), Console(highlight=False, soft_wrap=True)
-    console.print(f"what the parties write is in {folder}")
-    with databases(asked.journal) as database:
-        found = run(
-            asked.seed,
-            asked.sessions,
-            folder,
-            told=console.print,
-            database=database,
-            limit_seconds=LIMIT_SECONDS,
-            machine=f"{here.cpu}, {here.cores} cores",
-            day=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        )
-    console.print(figures.markdown(found))
-    kept = asked.journal == JOURNALS[0] and not asked.no_table
-    if found.sessions >= figures.ENOUGH and kept:
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        found = played(asked, console)
+    except NoServerError as error:
+        parser.exit(1, f"error: {error}\n")
+    console.print(figures.markdown([found]))
+    if found.sessions >= figures.ENOUGH and not asked.no_table:
         figures.save(figures.KEPT, found)
-        figures.show(figures.SHOWN, found)
+        figures.show(figures.SHOWN, figures.load(figures.KEPT))
+
+
+def played(asked: argparse.Namespace, console: Console) -> Figures:
+    """Run what was asked for, or say how to run it again."""
+    with databases(asked.journal) as database:
+        folder = asked.folder or Path(tempfile.mkdtemp(prefix="secagg-chaos-"))
+        here = this_machine()
+        console.print(f"what the parties write is in {folder}")
+        try:
+            found = run(
+                asked.seed,
+                asked.sessions,
+                folder,
+                told=console.print,
+                database=database,
+                limit_seconds=LIMIT_SECONDS,
+                journal=asked.journal,
+                machine=f"{here.cpu}, {here.cores} cores",
+                day=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            )
+        except Exception:
+            again = figures.command(asked.seed, asked.sessions, asked.journal)
+            console.print(f"the same plan again: {again}")
+            raise
     if asked.folder is None:
         shutil.rmtree(folder)
+    return found
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,10 @@ END: Final = "<!-- chaos: end -->"
 ENOUGH: Final = 200
 """Sessions of a run whose figures are kept."""
 
+SQLITE: Final = "sqlite"
+JOURNALS: Final = {SQLITE: "SQLite", "postgresql": "PostgreSQL"}
+"""Where the aggregator's journal is, and what that is called."""
+
 PHASES: Final = (
     *("AdvertiseKeys", "ShareKeys", "ShareAck", "MaskedInput"),
     *("Consistency", "Unmasking", "Result"),
@@ -35,7 +39,7 @@ class Figures:
     """What one run came to.
 
     Attributes:
-        seed, asked: what to type for the same plan.
+        seed, asked, journal: what to type for the same plan.
         sessions: how many began.
         exact: those with the exact sum over their U3.
         aborted: those without a sum, by the rule that ended them.
@@ -53,6 +57,7 @@ class Figures:
 
     seed: int
     asked: int
+    journal: str
     sessions: int = 0
     exact: int = 0
     aborted: dict[str, int] = field(default_factory=dict)
@@ -112,55 +117,74 @@ def _count_uploads(found: Figures, judge: Judge) -> None:
         found.resent += len(up) - len({(e.sid, e.sent_bytes) for e in up})
 
 
-def markdown(found: Figures) -> str:
-    """Return the table."""
+def command(seed: int, sessions: int, journal: str) -> str:
+    """Return what to type for the same plan."""
+    more = "" if journal == SQLITE else f" JOURNAL={journal}"
+    return f"make chaos SEED={seed} SESSIONS={sessions}{more}"
+
+
+def markdown(founds: Sequence[Figures]) -> str:
+    """Return the table: a column for each run, and two rows for its kills."""
+    columns = [_column(found) for found in founds]
+    names = [JOURNALS[found.journal] for found in founds]
+    lines = [_row("journal", *names), f"|---|{'---|' * len(names)}"]
+    for name in columns[0]:
+        lines.append(_row(name, *(column[name] for column in columns)))
+    lines += ["", _row("SIGKILL in", *PHASES, "all"), f"|---|{'--:|' * 8}"]
+    for name, found in zip(names, founds, strict=True):
+        for side, by_phase in found.kills.items():
+            counts = [by_phase.get(phase, 0) for phase in PHASES]
+            lines.append(_row(f"{side}, {name}", *counts, sum(by_phase.values())))
+    return "\n".join([*lines, "", *map(_source, founds)]) + "\n"
+
+
+def _column(found: Figures) -> dict[str, str]:
     aborted = ", ".join(f"{n} by rule {code}" for code, n in found.aborted.items())
-    strikes = ", ".join(f"{n} {kind}" for kind, n in found.strikes.items())
     count = sum(found.aborted.values())
-    kills = {side: sum(n.values()) for side, n in found.kills.items()}
-    rows = [
-        ("sessions", f"{found.sessions}"),
-        ("ended in the exact sum over U3", f"{found.exact}"),
-        ("of those, U3 was every hospital", f"{found.whole}"),
-        ("ended in a clean abort", f"{count}{': ' if aborted else ''}{aborted}"),
-        ("ended otherwise", f"{found.sessions - found.exact - count}"),
-        ("sessions resumed from the journal", f"{found.resumed}"),
-        ("blows on the lines", strikes),
-        ("connections made again", f"{found.reconnects}"),
-        ("chunks stored, and sent again", f"{found.chunks}, {found.resent}"),
-    ]
-    lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    head = " | ".join(PHASES)
-    lines += ["", f"| SIGKILL in | {head} | all |", f"|---|{'--:|' * 8}"]
-    for side, by_phase in found.kills.items():
-        cells = " | ".join(str(by_phase.get(phase, 0)) for phase in PHASES)
-        lines.append(f"| {side} | {cells} | {kills[side]} |")
-    minutes = f"{found.seconds / 60:.0f} min"
-    lines += [
-        "",
-        f"`make chaos SEED={found.seed} SESSIONS={found.asked}`, {minutes} on"
-        f" {found.machine} ({found.day}).",
-    ]
-    return "\n".join(lines) + "\n"
+    return {
+        "sessions": f"{found.sessions}",
+        "ended in the exact sum over U3": f"{found.exact}",
+        "of those, U3 was every hospital": f"{found.whole}",
+        "ended in a clean abort": f"{count}{': ' if aborted else ''}{aborted}",
+        "ended otherwise": f"{found.sessions - found.exact - count}",
+        "sessions resumed from the journal": f"{found.resumed}",
+        "blows on the lines": ", ".join(f"{n} {k}" for k, n in found.strikes.items()),
+        "connections made again": f"{found.reconnects}",
+        "chunks stored, and sent again": f"{found.chunks}, {found.resent}",
+    }
+
+
+def _source(found: Figures) -> str:
+    return (
+        f"`{command(found.seed, found.asked, found.journal)}`,"
+        f" {found.seconds / 60:.0f} min on {found.machine} ({found.day})."
+    )
+
+
+def _row(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def save(path: Path, found: Figures) -> None:
-    """Keep the figures."""
-    text = json.dumps(dataclasses.asdict(found), indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
+    """Keep the figures, in the place of those with the same journal."""
+    kept = load(path) if path.exists() else []
+    runs = {one.journal: one for one in (*kept, found)}
+    ordered = [dataclasses.asdict(runs[name]) for name in JOURNALS if name in runs]
+    path.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
 
 
-def load(path: Path) -> Figures:
-    """Return the figures that are kept."""
-    return Figures(**json.loads(path.read_text(encoding="utf-8")))
+def load(path: Path) -> list[Figures]:
+    """Return the figures that are kept, one of each journal."""
+    return [Figures(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def show(page: Path, found: Figures) -> None:
+def show(page: Path, founds: Sequence[Figures]) -> None:
     """Put the table between the markers of a page."""
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{markdown(found)}{END}{after}", encoding="utf-8")
+    table = f"{BEGIN}\n{markdown(founds)}{END}"
+    page.write_text(f"{before}{table}{after}", encoding="utf-8")
 
 
 def shown(page: Path) -> str:

@@ -9,9 +9,12 @@ from secagg import events, messages
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.messages import Envelope
 from secagg.names import SessionId
+from tests import postgres
+from tests.chaos import __main__ as chaos
 from tests.chaos import figures, plan
 from tests.chaos.judge import Judge
 from tests.chaos.run import no_database, run, worlds
+from tests.chaos.stage import ChaosError
 from tests.chaos.testimony import Aggregator, Hospital
 
 SEED = 7
@@ -31,7 +34,14 @@ def database(request):
 def test_every_session_of_a_short_run_ends_exactly_or_cleanly(
     tmp_path, database
 ) -> None:
-    found = run(SEED, SESSIONS, tmp_path, database=database, limit_seconds=120.0)
+    found = run(
+        SEED,
+        SESSIONS,
+        tmp_path,
+        database=database,
+        limit_seconds=120.0,
+        journal=figures.SQLITE,
+    )
     assert found.sessions >= SESSIONS
     assert found.exact + sum(found.aborted.values()) == found.sessions
     assert found.exact
@@ -150,8 +160,8 @@ def test_security_shows_the_kept_figures_and_nothing_else() -> None:
     assert figures.shown(figures.SHOWN) == figures.markdown(kept)
 
 
-def test_the_kept_run_was_long_enough_and_left_nothing_open() -> None:
-    kept = figures.load(figures.KEPT)
+@pytest.mark.parametrize("kept", figures.load(figures.KEPT), ids=lambda k: k.journal)
+def test_a_kept_run_was_long_enough_and_left_nothing_open(kept) -> None:
     assert kept.sessions >= figures.ENOUGH
     assert kept.exact + sum(kept.aborted.values()) == kept.sessions
     assert set(kept.kills) == {"hospitals", "aggregator"}
@@ -159,11 +169,46 @@ def test_the_kept_run_was_long_enough_and_left_nothing_open() -> None:
         assert set(side) == set(figures.PHASES)
 
 
-def test_figures_survive_json(tmp_path) -> None:
-    kept = figures.load(figures.KEPT)
-    figures.save(tmp_path / "kept.json", kept)
-    assert figures.load(tmp_path / "kept.json") == kept
-    assert dataclasses.asdict(kept)["seed"] == kept.seed
+def test_figures_are_kept_one_of_each_journal(tmp_path) -> None:
+    path, first = tmp_path / "kept.json", figures.load(figures.KEPT)[0]
+    other = dataclasses.replace(first, journal="postgresql")
+    newer = dataclasses.replace(first, seed=first.seed + 1)
+    for found in (other, first, newer):
+        figures.save(path, found)
+    assert figures.load(path) == [newer, other]
+
+
+def test_the_figures_say_what_to_type_for_the_same_plan() -> None:
+    assert figures.command(7, 200, "sqlite") == "make chaos SEED=7 SESSIONS=200"
+    again = figures.command(11, 80, "postgresql")
+    assert again == "make chaos SEED=11 SESSIONS=80 JOURNAL=postgresql"
+
+
+def nobody(*_, **__):
+    raise ChaosError("nothing ended")
+
+
+def test_a_run_that_fails_says_how_to_run_it_again(
+    monkeypatch, capsys, tmp_path
+) -> None:
+    monkeypatch.setattr(chaos, "run", nobody)
+    with pytest.raises(ChaosError):
+        chaos.main(["--seed", "5", "--sessions", "9", "--folder", str(tmp_path)])
+    assert "make chaos SEED=5 SESSIONS=9\n" in capsys.readouterr().out
+
+
+def test_without_a_server_a_run_with_its_journal_fails_in_one_line(
+    monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(postgres, "programs", missing)
+    with pytest.raises(SystemExit) as ended:
+        chaos.main(["--journal", "postgresql"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: initdb is missing\n"
+
+
+def missing():
+    raise postgres.NoServerError("initdb is missing")
 
 
 @pytest.mark.parametrize("sessions", [1, 7, 8, 40, 200, 1000])

@@ -26,6 +26,16 @@ CURRENT: Final = "current.safetensors"
 _MARK: Final = "mark.json"
 _SUFFIX: Final = ".safetensors"
 
+# An infinite round is an OverflowError, and arrays in arrays a RecursionError.
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    RecursionError,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
@@ -206,7 +216,7 @@ class ModelStore:
                 round_no=int(fields["round_no"]),
                 completed=int(fields["completed"]),
             )
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except _UNREADABLE as error:
             raise errors.StateError(
                 f"{path} is damaged ({error}): restore the model directory from a"
                 " backup"

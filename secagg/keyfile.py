@@ -21,7 +21,7 @@ _MODE: Final = 0o600
 _LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
-_MOST: Final = 1 << 20
+_MOST: Final = 1 << 16
 """Bytes that are read; such a file has a few hundred."""
 
 

@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import (
@@ -110,7 +111,7 @@ def unseal(sealed: str, passphrase: Passphrase, salt: bytes) -> bytes:
     password = passphrase.stretched(salt)
     try:
         key = load_pem_private_key(sealed.encode("ascii"), password)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise errors.ParameterError(
             "the passphrase does not open it, or it is damaged"
         ) from None

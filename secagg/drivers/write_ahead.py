@@ -24,6 +24,9 @@ _FRAME_HEADER: Final = 24
 # The magic number says in which order of bytes the checksums read their words.
 _ORDERS: Final = {0x377F0682: "<", 0x377F0683: ">"}
 
+# The sizes of a page that the format has: powers of two.
+_PAGES: Final = frozenset(1 << bits for bits in range(9, 17))
+
 _Sum = tuple[int, int]
 
 
@@ -69,7 +72,9 @@ def _header(path: Path) -> _Log | None:
         head = file.read(_HEADER)
     magic, _, page, _ = struct.unpack(">4I", head[:16])
     order = _ORDERS.get(magic)
-    if order is None or _summed(order, (0, 0), head[:24]) != _sum(head[24:]):
+    if order is None or page not in _PAGES:
+        return None
+    if _summed(order, (0, 0), head[:24]) != _sum(head[24:]):
         return None
     return _Log(order, page, head[16:24], _sum(head[24:]))
 

@@ -74,7 +74,8 @@ class Scenario:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise errors.ParameterError(f"{path}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
+            # Among them text that is not UTF-8, and numbers of thousands of digits.
             raise errors.ParameterError(f"{path}: {error}") from None
         rounds = raw.pop("round", [])
         if not isinstance(rounds, list) or not all(isinstance(r, dict) for r in rounds):

@@ -120,8 +120,15 @@ def test_a_damaged_model_is_noticed(tmp_path, store) -> None:
         reopened(tmp_path).read()
 
 
+ENDLESS = (
+    '{"task": "cardio", "origin": "", "models": [], "round_no": 1e999, "completed": 0}'
+)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"task": "cardio", "models": ["zz"]}', "[]"]
+    "text",
+    ["", "{}", '{"task": "cardio", "models": ["zz"]}', "[]", ENDLESS, "[" * 9999],
+    ids=lambda text: text[:9],
 )
 def test_a_damaged_mark_is_noticed(tmp_path, store, text) -> None:
     (tmp_path / "model" / "mark.json").write_text(text)

@@ -53,6 +53,17 @@ _CERT_SIGN: Final = x509.KeyUsage(
 )
 
 
+# What `cryptography` raises of a certificate that it cannot take apart: X.509 lets a
+# name have a type, and a version a number, for which it has no value.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """A short-lived certificate and its key.
@@ -159,7 +170,7 @@ def peer_identity(der: bytes | None, roster: Roster) -> PeerId:
         certificate = x509.load_der_x509_certificate(der)
         member = _signer(certificate, roster)
         name = _id_of(certificate)
-    except ValueError:
+    except _UNREADABLE:
         member, name = None, ""
     if member is None:
         raise errors.ConnectionRefused(

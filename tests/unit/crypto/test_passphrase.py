@@ -1,5 +1,6 @@
 """secagg.crypto.passphrase: scrypt over PKCS#8; opens with its passphrase alone."""
 
+import base64
 import hashlib
 
 import pytest
@@ -75,6 +76,19 @@ def test_another_salt_does_not_open_it() -> None:
 def test_what_is_no_key_is_refused(sealed) -> None:
     with pytest.raises(errors.ParameterError, match="damaged"):
         unseal(sealed, WORDS, SALT)
+
+
+@pytest.mark.usefixtures("cheap")
+def test_a_damaged_file_that_decrypts_to_an_unknown_kind_of_key_is_refused() -> None:
+    """A byte of CBC's first vector bends that of the key's type, and no more."""
+    begin, *lines, end = seal(SEED, WORDS, SALT).splitlines()
+    der = bytearray(base64.b64decode("".join(lines)))
+    aes_256_cbc = bytes.fromhex("60864801650304012a0410")
+    vector = der.index(aes_256_cbc) + len(aes_256_cbc)
+    der[vector + 10] ^= 1
+    bent = "\n".join([begin, base64.b64encode(der).decode(), end])
+    with pytest.raises(errors.ParameterError, match="damaged"):
+        unseal(bent, WORDS, SALT)
 
 
 @pytest.mark.usefixtures("cheap")

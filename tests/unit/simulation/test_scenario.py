@@ -49,6 +49,8 @@ def test_a_scenario_file_plays_its_rounds(tmp_path):
         ("silos =", "scenario.toml"),
         ("silos = 4\nparams = 3\n[[round]]\ndorp = {}", "dorp"),
         ("silos = 4\nparams = 3\nround = 5", "round"),
+        (f"silos = {'[' * 9999}", "scenario.toml"),
+        (f"silos = {'9' * 9999}", "scenario.toml"),
     ],
 )
 def test_a_scenario_file_with_a_mistake_is_refused_by_name(tmp_path, text, named):

@@ -173,7 +173,7 @@ def test_a_member_that_calls_itself_otherwise_is_refused_by_both_names() -> None
     assert "'bern'" in said
 
 
-def forged(issuer_key, signer, names=("secagg:bern",), digest=None):
+def forged(issuer_key, signer, names=("secagg:bern",), digest=None, more=None):
     """A certificate that claims to be issued under `issuer_key`, by `signer`."""
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer_key)])
     uris = [x509.UniformResourceIdentifier(name) for name in names]
@@ -188,6 +188,8 @@ def forged(issuer_key, signer, names=("secagg:bern",), digest=None):
     )
     if uris:
         builder = builder.add_extension(x509.SubjectAlternativeName(uris), False)
+    if more is not None:
+        builder = builder.add_extension(more, False)
     return der(builder.sign(signer, digest))
 
 
@@ -217,6 +219,35 @@ def test_a_leaf_without_a_members_id_is_refused(names) -> None:
 @pytest.mark.parametrize("shown", [b"", b"\x30\x03\x02\x01\x00", b"no certificate"])
 def test_bytes_that_are_no_certificate_are_refused(shown) -> None:
     assert "compare fingerprints" in refusal(shown)
+
+
+def bent(before: bytes, after: bytes) -> bytes:
+    """A member's leaf with some bytes of its DER changed."""
+    sound: bytes = der(leaf_of(BERN))
+    assert sound.count(before) >= 1
+    return sound.replace(before, after, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"\x55\x04\x03\x0c", b"\x55\x04\x03\x03"),  # a name that is bits, not text
+        (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x05"),  # X.509 version 6
+        (b"\x55\x1d\x25", b"\x55\x1d\x11"),  # two lists of alternative names
+    ],
+    ids=["name", "version", "twice"],
+)
+def test_a_certificate_that_cannot_be_taken_apart_is_refused(before, after) -> None:
+    assert "no key" in refusal(bent(before, after))
+
+
+def test_a_members_leaf_with_names_of_an_unknown_kind_is_refused() -> None:
+    """Its signature is right, so that TLS lets it in."""
+    odd = x509.UnrecognizedExtension(
+        x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3002a300")
+    )
+    shown = forged(BERN.key.public.hex(), private(BERN), (), more=odd)
+    assert "no key" in refusal(shown)
 
 
 def test_no_certificate_is_refused_with_the_remedy() -> None:

@@ -1,26 +1,32 @@
 """What is fuzzed: each decoder of bytes that others wrote, and what must be true of it.
 
-A target takes any bytes. It returns normally if the decoder refused them by a typed
-error, or took them and encodes what it read to the same bytes again (texts for people:
-to the same values). Anything else that it raises is a finding.
+A target takes any bytes. It returns normally if the decoder took them and encodes what
+it read to the same bytes again (texts for people: to the same values), and raises what
+the decoder says it raises if that refused them. Anything else is a finding.
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from peers import enrolment, model_file, records
 from peers.config import load_aggregator, load_hospital
 from peers.toml_file import ConfigError
 from secagg import codec, errors, packing, released
 from secagg import messages as msg
-from secagg.crypto import canonical
+from secagg.consortium import Consortium
+from secagg.crypto import canonical, sign
 from secagg.drivers.aggregator import journal_events
+from secagg.drivers.roster_book import FILE_NAME, RosterBook
+from secagg.drivers.wire import certificates
 from secagg.params import Parameters
 from secagg.roster import SignedRoster
-from secagg.roster_chain import versions_of
+from secagg.roster_chain import RosterChain, versions_of
+from secagg.simulation.scenario import Scenario
 from secagg.vector import (
     ChunkFrame,
     EnvelopeFrame,
@@ -29,6 +35,7 @@ from secagg.vector import (
     envelope_frame,
     parse_frame,
 )
+from tests.fuzz import kept
 
 MEMBERS = 100
 TYPES = sorted(codec.TYPES)
@@ -36,7 +43,28 @@ TYPES = sorted(codec.TYPES)
 
 LIMIT = 1 << 16
 
-Target = Callable[[bytes], None]
+CONSORTIUM_KEY = sign.SigningKey(bytes([3]) * 32)
+FIRST = RosterChain.founded(
+    "seeds", Consortium.of(2, b"seeds").roster.members, CONSORTIUM_KEY
+)
+"""What a site has pinned."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One decoder.
+
+    Attributes:
+        read: gives it bytes, and checks what it makes of them.
+        refuses: what it may raise instead.
+    """
+
+    read: Callable[[bytes], None]
+    refuses: tuple[type[Exception], ...]
+
+    def __call__(self, data: bytes) -> None:
+        """Read these bytes."""
+        self.read(data)
 
 
 def text(data: bytes) -> str:
@@ -83,7 +111,8 @@ def chunk(data: bytes) -> None:
     """The first byte gives the width, the second the number of elements."""
     width, count = 16 + data[:1][0] % 17 if data else 16, data[1] if data[1:] else 1
     packed = data[2:]
-    checked = _accepted(lambda: packing.check_packed(packed, count, width))
+    check = functools.partial(packing.check_packed, packed, count, width)
+    checked = _accepted(check, errors.CodecError)
     elements = packing.unpack(packed, count, width)
     assert checked
     assert packing.pack(elements, width) == packed
@@ -108,9 +137,23 @@ def roster(data: bytes) -> None:
         assert SignedRoster.of_fields(read.fields()) == read
 
 
+def roster_book(data: bytes) -> None:
+    """What is pinned, read at the start; the site's own file has the first version."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / FILE_NAME
+        path.write_bytes(data)
+        book = RosterBook.open(pathlib.Path(folder), FIRST)
+        assert book.version(1) == FIRST.newest
+        again = RosterBook.open(pathlib.Path(folder), FIRST)
+        assert again.versions == book.versions
+
+
 def card(data: bytes) -> None:
     read = enrolment.Card.from_json(text(data))
     assert enrolment.Card.from_json(read.to_json()) == read
+    read.require_proved()
+    accepted = enrolment.accept(read, role="hospital", roster=FIRST.newest)
+    assert accepted.member(read.id).key == read.key
 
 
 def report(data: bytes) -> None:
@@ -127,39 +170,61 @@ def model(data: bytes) -> None:
 
 
 def config(data: bytes) -> None:
-    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
-        file.write(data)
-        file.flush()
-        path = pathlib.Path(file.name)
+    with kept.file_of(data, "config.toml") as path:
         for load in (load_aggregator, load_hospital):
-            _accepted(lambda load=load: load(path))  # type: ignore[misc]
+            _accepted(lambda load=load: load(path), ConfigError)  # type: ignore[misc]
 
 
-def _accepted(call: Callable[[], object]) -> bool:
+def scenario(data: bytes) -> None:
+    with kept.file_of(data, "scenario.toml") as path:
+        read = Scenario.load(path)
+    assert read == replace(read)
+
+
+def certificate(data: bytes) -> None:
+    """What the other side of a connection shows."""
+    assert certificates.peer_identity(data, FIRST.newest) in FIRST.newest
+
+
+def _accepted(call: Callable[[], object], *refuses: type[Exception]) -> bool:
     try:
         call()
-    except (errors.SecaggError, ConfigError):
+    except refuses:
         return False
     return True
 
 
+BREACH = (errors.RemoteProtocolError,)
+STATE = (errors.StateError,)
+TEXT = (errors.ParameterError, errors.RemoteProtocolError)
+
 TARGETS: dict[str, Target] = {
-    "body": body,
-    "canonical": canonical_value,
-    "card": card,
-    "chunk": chunk,
-    "config": config,
-    "envelope": envelope,
-    "frame": frame,
-    "journal": journal_event,
-    "model": model,
-    "parameters": parameters,
-    "released": released_vector,
-    "report": report,
-    "roster": roster,
+    "body": Target(body, BREACH),
+    "canonical": Target(canonical_value, BREACH),
+    "card": Target(card, (*TEXT, enrolment.EnrolmentError)),
+    "certificate": Target(certificate, (errors.ConnectionRefused,)),
+    "chunk": Target(chunk, BREACH),
+    "config": Target(config, ()),
+    "envelope": Target(envelope, BREACH),
+    "frame": Target(frame, BREACH),
+    "identity": Target(kept.identity_file, STATE),
+    "journal": Target(journal_event, STATE),
+    "journal_rows": Target(kept.journal_rows, (*STATE, *BREACH)),
+    "ledger": Target(kept.ledger_rows, STATE),
+    "mark": Target(kept.model_mark, STATE),
+    "model": Target(model, (errors.InputError,)),
+    "parameters": Target(parameters, BREACH),
+    "released": Target(released_vector, BREACH),
+    "report": Target(report, STATE),
+    "roster": Target(roster, TEXT),
+    "roster_book": Target(roster_book, STATE),
+    "scenario": Target(scenario, (errors.ParameterError,)),
+    "seal": Target(kept.sealed_rows, STATE),
+    "store": Target(kept.store_rows, STATE),
+    "wal": Target(kept.write_ahead_log, ()),
 }
 
 
 def attempt(name: str, data: bytes) -> None:
-    """Give a target its bytes; a refusal by a typed error is as good as an answer."""
-    _accepted(lambda: TARGETS[name](data))
+    """Give a target its bytes; what it says that it refuses them by is an answer."""
+    _accepted(lambda: TARGETS[name](data), *TARGETS[name].refuses)

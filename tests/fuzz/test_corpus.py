@@ -7,7 +7,7 @@ import pytest
 
 from tests.fuzz.run import CORPUS
 from tests.fuzz.seeds import seeds
-from tests.fuzz.targets import TARGETS, attempt
+from tests.fuzz.targets import TARGETS, Target, attempt
 
 MEMORY = 1 << 20
 """What a decoder may allocate besides a multiple of what it is given, in bytes."""
@@ -51,6 +51,7 @@ def test_no_input_makes_a_decoder_allocate_out_of_proportion(target) -> None:
 
 
 def test_a_broken_decoder_is_noticed(monkeypatch) -> None:
-    monkeypatch.setitem(TARGETS, "body", lambda data: [][0])
+    broken = Target(lambda data: [][0], TARGETS["body"].refuses)
+    monkeypatch.setitem(TARGETS, "body", broken)
     with pytest.raises(IndexError):
         attempt("body", b"")

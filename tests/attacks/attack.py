@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from unittest import mock
 
 from secagg import errors
+from secagg.entropy import SeededEntropy
 from tests.helpers import silos
 from tests.invariants import check_all
 from tests.rules_off import switched_off
@@ -54,3 +56,26 @@ def accepted(call: Callable[..., object], *args: object, **kwargs: object) -> bo
     except errors.SecaggError:
         return False
     return True
+
+
+def drawn(
+    label: str, made: Callable[[SeededEntropy, int], bytes]
+) -> AbstractContextManager[object]:
+    """Have every draw under a label made otherwise."""
+    real = SeededEntropy.draw
+
+    def draw(self: SeededEntropy, what: str, size: int) -> bytes:
+        return made(self, size) if what == label else real(self, what, size)
+
+    return mock.patch.object(SeededEntropy, "draw", draw)
+
+
+def again(label: str) -> AbstractContextManager[object]:
+    """Have every draw under a label be the first one."""
+    real = SeededEntropy.draw
+
+    def first(self: SeededEntropy, size: int) -> bytes:
+        self._drawn[label] = 0
+        return real(self, label, size)
+
+    return drawn(label, first)

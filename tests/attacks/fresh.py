@@ -11,12 +11,11 @@ from secagg import codec
 from secagg import messages as msg
 from secagg.crypto import keystream, prg
 from secagg.crypto.prg import Tag
-from secagg.entropy import SeededEntropy
 from secagg.field import prime
 from secagg.policy import Policy
 from secagg.privacy import own_budget
 from secagg.rounds.advertise_keys import SessionKeys
-from tests.attacks.attack import Attack, accepted, without
+from tests.attacks.attack import Attack, accepted, again, drawn, without
 from tests.attacks.stories import ME
 from tests.helpers import Scene, scene, silo
 from tests.samples import blob
@@ -72,45 +71,14 @@ def one_nonce_for_all_shares() -> bool:
     return len(set(nonces)) < len(nonces)
 
 
-def keys_of_a_session_before() -> bool:
-    first = scene()
-    first.run()
-    link = first.clients[ME].end.link  # type: ignore[union-attr]
-    first.next_session(round_no=2, link=link).started().pump()
-    sent = [e.body for e in first.clients[ME].sent if e.type == "AdvertiseKeys"]
-    assert len(sent) == 2
-    c_pk = [body[3:35] for body in sent]
-    return c_pk[0] == c_pk[1]
-
-
 def a_secret_in_a_trace() -> bool:
     """What a log, or a traceback with its values, would show of a session."""
     session: Any = _dealt().clients[ME]._session
     return str(session.keys.b_u) in repr(session.keys)
 
 
-def _drawn(label: str, made):
-    real = SeededEntropy.draw
-
-    def draw(self, what: str, size: int) -> bytes:
-        return made(self, size) if what == label else real(self, what, size)
-
-    return mock.patch.object(SeededEntropy, "draw", draw)
-
-
-def _again(label: str):
-    """Every draw under a label is the first."""
-    real = SeededEntropy.draw
-
-    def first(self, size: int) -> bytes:
-        self._drawn[label] = 0
-        return real(self, label, size)
-
-    return _drawn(label, first)
-
-
 def _no_coefficients():
-    return _drawn("poly_b", lambda self, size: bytes(size))
+    return drawn("poly_b", lambda self, size: bytes(size))
 
 
 def _shown():
@@ -121,7 +89,6 @@ ATTACKS = [
     Attack(12, many_releases_of_one_task, without("4.1-5")),
     Attack(29, small_elements_twice_as_often, _reduced_and_not_rejected),
     Attack(36, a_share_that_is_the_secret, _no_coefficients),
-    Attack(38, one_nonce_for_all_shares, lambda: _again("nonce")),
+    Attack(38, one_nonce_for_all_shares, lambda: again("nonce")),
     Attack(41, a_secret_in_a_trace, _shown),
-    Attack(51, keys_of_a_session_before, lambda: _again("c_sk")),
 ]

@@ -1,4 +1,4 @@
-"""Attacks 43 to 54: load, forks of the chain, and what is published."""
+"""Attacks 43 to 50, and 54: load, forks of the chain, and what is published."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from secagg.robust.check import OpenedSum
 from secagg.rounds import coin
 from secagg.vector import parse_frame
 from tests.attacks import stories
-from tests.attacks.attack import Attack, accepted, harmed, without
+from tests.attacks.attack import Attack, accepted, without
 from tests.attacks.stories import ME, joined
 from tests.drivers.fake_clock import FakeClock
 from tests.helpers import scene
@@ -127,10 +127,6 @@ def a_coin_chosen_late() -> bool:
     return accepted(coin.server_accept, late, peer=peer, sid=sid, advert=advert)
 
 
-def two_inputs_under_one_pair() -> bool:
-    return harmed(stories.same_attempt_again())
-
-
 ATTACKS = [
     Attack(43, compressed_frames, _by_the_librarys_defaults),
     Attack(44, arrays_in_arrays, without("3.3-2")),
@@ -143,6 +139,5 @@ ATTACKS = [
     Attack(49, a_result_over_another_u3, without("4.8-1")),
     Attack(49, another_vector_than_announced, without("4.8-2")),
     Attack(50, a_sum_that_honest_members_cannot_have, _unbounded),
-    Attack(53, two_inputs_under_one_pair, without("4.1-6")),
     Attack(54, a_coin_chosen_late, without("4.10-1")),
 ]

@@ -11,7 +11,7 @@ from secagg.names import PeerId
 from secagg.signing import seal
 from tests.helpers import AGGREGATOR, Scene, scene, silo, silos
 from tests.machine.forge import lying
-from tests.machine.split import SplitView
+from tests.machine.split import split
 from tests.samples import blob
 
 ME = silo(2)
@@ -47,7 +47,7 @@ def joined(**other) -> bool:
 
 def two_input_lists():
     """Both lists to the same clients: who votes twice, votes for two U3."""
-    attack = SplitView(4, 1, victim=silo(1), told_b=silos(1, 2, 3))
+    attack = split(4, 1, victim=silo(1), told_b=silos(1, 2, 3))
     for view in attack.views:
         for u in silos(1, 2, 3):
             attack._tell(u, attack._signed(view.inputs, attack._h2))
@@ -56,14 +56,14 @@ def two_input_lists():
 
 def too_few_votes():
     """Certificates of what votes there are, to both parts of a split cohort."""
-    attack = SplitView(4, 1, victim=silo(1), told_b=silos(3))
+    attack = split(4, 1, victim=silo(1), told_b=silos(3))
     attack.run()
     return attack.world
 
 
 def votes_on_another_h3():
     """The votes of one story as those of the other."""
-    attack = SplitView(4, 1, victim=silo(1), told_b=silos(3))
+    attack = split(4, 1, victim=silo(1), told_b=silos(3))
     first, second = attack.views
     for view in attack.views:
         for u in view.told:

@@ -2,9 +2,18 @@
 
 import pytest
 
-from tests.attacks import arithmetic, fresh, keys, load, numbers, protocol
+from tests.attacks import (
+    arithmetic,
+    fresh,
+    keys,
+    load,
+    masks,
+    numbers,
+    openings,
+    protocol,
+)
 
-GROUPS = (protocol, arithmetic, keys, load, fresh, numbers)
+GROUPS = (openings, protocol, masks, arithmetic, keys, load, fresh, numbers)
 ATTACKS = [attack for group in GROUPS for attack in group.ATTACKS]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from secagg import codec, events
 from secagg import messages as msg
@@ -29,21 +30,21 @@ class View:
 class SplitView:
     """A malicious aggregator with `corrupt` members that vote for either story.
 
-    Up to MaskedInput all goes well, so that the aggregator holds every member's signed
+    Up to MaskedInput all went well, so that the aggregator holds every member's signed
     root. Then view A says that all are in U3, and view B that `victim` dropped.
     """
 
-    def __init__(self, n: int, c: int, victim: PeerId, told_b: Collection[PeerId]):
-        self.world: Scene = scene(n, c).started().until("consistency")
-        server = self.world.server
-        everyone = server.params.members
+    def __init__(self, world: Scene, victim: PeerId, told_b: Collection[PeerId]):
+        self.world = world
+        n, c = world.server.params.n, world.server.params.c
+        everyone = world.server.params.members
         self.corrupt = everyone[n - c :]
         self.honest = everyone[: n - c]
         rest = tuple(u for u in everyone if u != victim)
         told_a = tuple(u for u in self.honest if u not in told_b)
         self.views = [
-            self._view(everyone, told_a),
-            self._view(rest, tuple(sorted(told_b))),
+            self.view(everyone, told_a),
+            self.view(rest, tuple(sorted(told_b))),
         ]
 
     @property
@@ -54,19 +55,24 @@ class SplitView:
     def run(self) -> None:
         """Tell both stories, collect votes, certify what can be, collect shares."""
         for view in self.views:
-            for u in view.told:
-                self._tell(u, self._signed(view.inputs, self._h2))
-                view.votes.update(self._vote_of(u))
-            for u in self.corrupt:
-                view.votes[u] = self._corrupt_vote(u, view.h3)
+            self.vote(view)
         for view in self.views:
-            rows = tuple(
-                msg.SignedVote(peer=u, signature=view.votes[u])
-                for u in sorted(view.votes)
-            )
-            certificate = self._signed(msg.Certificate(votes=rows), view.h3)
-            for u in view.told:
-                self._tell(u, certificate)
+            self.certify(view, view.votes)
+
+    def vote(self, view: View) -> None:
+        """Tell a story to whom it is for, and collect the votes."""
+        for u in view.told:
+            self._tell(u, self._signed(view.inputs, self._h2))
+            view.votes.update(self._vote_of(u))
+        for u in self.corrupt:
+            view.votes[u] = self._corrupt_vote(u, view.h3)
+
+    def certify(self, view: View, votes: Mapping[PeerId, bytes]) -> None:
+        """Show votes for a story to whom it was told."""
+        rows = tuple(msg.SignedVote(peer=u, signature=votes[u]) for u in sorted(votes))
+        certificate = self._signed(msg.Certificate(votes=rows), view.h3)
+        for u in view.told:
+            self._tell(u, certificate)
 
     def released(self) -> list[int]:
         """How many honest clients released shares, in each view."""
@@ -82,7 +88,8 @@ class SplitView:
     def _h2(self) -> bytes:
         return self.world.server._state.h2
 
-    def _view(self, u3: tuple[PeerId, ...], told: tuple[PeerId, ...]) -> View:
+    def view(self, u3: tuple[PeerId, ...], told: tuple[PeerId, ...]) -> View:
+        """Return the story of a U3, for some to be told."""
         roots = self.world.server._state.roots
         inputs = msg.InputList(entries=tuple(roots[u] for u in u3))
         h3 = transcript.h3(self._h2, codec.encode_body(inputs))
@@ -114,3 +121,11 @@ class SplitView:
             sid=self.world.server.sid,
             h=h3,
         ).signature
+
+
+def split(
+    n: int, c: int, victim: PeerId, told_b: Collection[PeerId], **terms: Any
+) -> SplitView:
+    """Return the attack on a session of n members with c that are corrupt."""
+    world = scene(n, c, **terms).started().until("consistency")
+    return SplitView(world, victim, told_b)

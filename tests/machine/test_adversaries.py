@@ -26,7 +26,7 @@ from tests.helpers import (
 )
 from tests.invariants import check_all
 from tests.machine.forge import lying, resigned
-from tests.machine.split import SplitView
+from tests.machine.split import split
 from tests.samples import blob
 
 ALL = silos(1, 2, 3, 4)
@@ -225,7 +225,7 @@ def test_of_two_u3_told_to_two_parts_at_most_one_is_certified(n, c, size) -> Non
     """With c members that vote for both, whatever the parts and the victim."""
     honest = silos(*range(1, n - c + 1))
     for told_b in itertools.combinations(honest, size):
-        attack = SplitView(n, c, victim=honest[0], told_b=told_b)
+        attack = split(n, c, victim=honest[0], told_b=told_b)
         attack.run()
         opened = check_all(attack.clients, attack.world.consortium.roster, c)
         assert 0 in attack.released()
@@ -237,7 +237,7 @@ def test_of_two_u3_told_to_two_parts_at_most_one_is_certified(n, c, size) -> Non
 
 
 def test_both_input_lists_to_one_client_end_its_session_without_a_release() -> None:
-    attack = SplitView(4, 1, victim=silo(1), told_b=silos(1, 2, 3))
+    attack = split(4, 1, victim=silo(1), told_b=silos(1, 2, 3))
     first, second = attack.views
     for view in (second, first):
         for u in silos(1, 2, 3):

@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from secagg.kernels.compiler import emitted
+from secagg.kernels.compiler import all_lanes, data_of, emitted
 
 LANES: Final = 16
 """States side by side."""
@@ -115,7 +115,7 @@ def _added(context: Any, build: Any, signature: Any, given: Any) -> Any:
     after = _rounds(build, before)
     sums = _rows(context, build, signature, given, 5)
     words = _rows(context, build, signature, given, 6)
-    cut, p, flip, one = (_all_lanes(build, number) for number in given[7:])
+    cut, p, flip, one = (all_lanes(build, number, LANES) for number in given[7:])
     zero = ir.Constant(_ROW, [0] * LANES)
     rejected = ir.Constant(ir.VectorType(ir.IntType(1), LANES), [0] * LANES)
     for sum_, word, x, y in zip(sums, words, before, after, strict=True):
@@ -134,34 +134,28 @@ def _added(context: Any, build: Any, signature: Any, given: Any) -> Any:
 
 def _states(context: Any, build: Any, signature: Any, given: Any) -> list[Any]:
     """Return the rows of RFC 8439 2.3 before the rounds, with the nonce of spec 6."""
-    seeds = _tools.create_struct_proxy(signature.args[0])(context, build, given[0])
+    seeds = data_of(context, build, signature, given, 0)
     k, block, segment, lane = given[1:5]
     first = build.mul(k, ir.Constant(k.type, SEED_WORDS))
     key_and_tag = [
-        build.load(build.gep(seeds.data, [build.add(first, ir.Constant(k.type, i))]))
+        build.load(build.gep(seeds, [build.add(first, ir.Constant(k.type, i))]))
         for i in range(SEED_WORDS)
     ]
-    *key, tag = (_all_lanes(build, word) for word in key_and_tag)
-    counters = build.add(_all_lanes(build, block), ir.Constant(_ROW, [*range(LANES)]))
-    nonce = (_all_lanes(build, word) for word in (segment, lane))
+    *key, tag = (all_lanes(build, word, LANES) for word in key_and_tag)
+    counters = build.add(
+        all_lanes(build, block, LANES), ir.Constant(_ROW, [*range(LANES)])
+    )
+    nonce = (all_lanes(build, word, LANES) for word in (segment, lane))
     constants = (ir.Constant(_ROW, [word] * LANES) for word in _CONSTANTS)
     return [*constants, *key, counters, *nonce, tag]
-
-
-def _all_lanes(build: Any, number: Any) -> Any:
-    """Return a row of one number."""
-    unset = ir.Constant(_ROW, ir.Undefined)
-    first = build.insert_element(unset, number, ir.Constant(_WORD, 0))
-    return build.shuffle_vector(first, unset, ir.Constant(_ROW, [0] * LANES))
 
 
 def _rows(
     context: Any, build: Any, signature: Any, given: Any, argument: int
 ) -> list[Any]:
     """Return pointers to the rows of a table that is an argument."""
-    kind, table = signature.args[argument], given[argument]
-    array = _tools.create_struct_proxy(kind)(context, build, table)
-    first = build.bitcast(array.data, _ROW.as_pointer())
+    data = data_of(context, build, signature, given, argument)
+    first = build.bitcast(data, _ROW.as_pointer())
     places = (ir.Constant(ir.IntType(64), k) for k in range(WORDS))
     return [build.gep(first, [place]) for place in places]
 

@@ -1,6 +1,6 @@
 """Packing at w bits, and what reads it again, compiled.
 
-`kernels.plain` has the plain forms.
+What is read is read in groups of eight; `kernels.plain` has the plain forms.
 
 Raises ImportError where numba is absent or switched off.
 """
@@ -13,6 +13,12 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
+from secagg.kernels.compiled_groups import (
+    LANES,
+    add_groups,
+    largest_of_groups,
+    unpack_groups,
+)
 from secagg.kernels.compiler import compiled, inlined
 
 _uint32: Final = np.uint32
@@ -53,34 +59,27 @@ def pack(elements: NDArray[np.uint32], width: int, out: NDArray[np.uint64]) -> i
 
 
 @inlined
-def _pair(words: Any, bit: Any) -> Any:
-    """Return the 64 bits from `bit` on, of the one or two words that hold them."""
+def _element(words: Any, i: Any, width: Any) -> Any:
+    """Return element i, from the one or two words that hold it."""
+    bit = i * width
     word, shift = bit >> _uint64(6), bit & _uint64(63)
     # In two steps, since shifting by all 64 bits is undefined.
     above = (words[word + _uint64(1)] << _uint64(1)) << (_uint64(63) - shift)
-    return (words[word] >> shift) | above
+    return ((words[word] >> shift) | above) & ((_uint64(1) << width) - _uint64(1))
 
 
 # A chunk in a frame may begin at any byte.
 _LOOSE_WORDS: Final = types.Array(types.uint64, 1, "C", readonly=True, aligned=False)
 
 
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _VECTOR])
+@compiled(types.uint64, [_LOOSE_WORDS, types.uint64, _VECTOR])
 def _unpack(words: Any, width: Any, out: Any) -> Any:
-    """Read pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    size, top = _uint64(len(out)), _uint32(0)
-    for k in range(size // _uint64(2)):
-        i = _uint64(2) * _uint64(k)
-        pair = _pair(words, i * width)
-        first, second = _uint32(pair & mask), _uint32((pair >> width) & mask)
-        out[i] = first
-        out[i + _uint64(1)] = second
-        top = max(top, first, second)
-    if size % _uint64(2):
-        last = _uint32(_pair(words, (size - _uint64(1)) * width) & mask)
-        out[size - _uint64(1)] = last
-        top = max(top, last)
+    groups = _uint64(len(out)) // _uint64(LANES)
+    top = unpack_groups(words, width, groups, out)
+    for i in range(groups * _uint64(LANES), _uint64(len(out))):
+        element = _element(words, i, width)
+        out[i] = _uint32(element)
+        top = max(top, element)
     return top
 
 
@@ -89,23 +88,15 @@ def unpack(words: NDArray[np.uint64], width: int, out: NDArray[np.uint32]) -> in
     return int(_unpack(words, width, out))
 
 
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, _WORDS])
+@compiled(types.uint64, [_LOOSE_WORDS, types.uint64, _WORDS])
 def _add_unpacked(words: Any, width: Any, sums: Any) -> Any:
-    """Add pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    size, top = _uint64(len(sums)), _uint64(0)
-    for k in range(size // _uint64(2)):
-        i = _uint64(2) * _uint64(k)
-        pair = _pair(words, i * width)
-        first, second = pair & mask, (pair >> width) & mask
-        sums[i] += first
-        sums[i + _uint64(1)] += second
-        top = max(top, first, second)
-    if size % _uint64(2):
-        last = _pair(words, (size - _uint64(1)) * width) & mask
-        sums[size - _uint64(1)] += last
-        top = max(top, last)
-    return _uint32(top)
+    groups = _uint64(len(sums)) // _uint64(LANES)
+    top = add_groups(words, width, groups, sums)
+    for i in range(groups * _uint64(LANES), _uint64(len(sums))):
+        element = _element(words, i, width)
+        sums[i] += element
+        top = max(top, element)
+    return top
 
 
 def add_unpacked(
@@ -115,18 +106,13 @@ def add_unpacked(
     return int(_add_unpacked(words, width, sums))
 
 
-@compiled(types.uint32, [_LOOSE_WORDS, types.uint64, types.uint64])
+@compiled(types.uint64, [_LOOSE_WORDS, types.uint64, types.uint64])
 def _largest_packed(words: Any, width: Any, count: Any) -> Any:
-    """Look at pairs of elements."""
-    mask = _uint64((_uint64(1) << width) - _uint64(1))
-    bit, top = _uint64(0), _uint64(0)
-    for _ in range(count // _uint64(2)):
-        pair = _pair(words, bit)
-        top = max(top, pair & mask, (pair >> width) & mask)
-        bit += _uint64(2) * width
-    if count % _uint64(2):
-        top = max(top, _pair(words, bit) & mask)
-    return _uint32(top)
+    groups = count // _uint64(LANES)
+    top = largest_of_groups(words, width, groups)
+    for i in range(groups * _uint64(LANES), count):
+        top = max(top, _element(words, i, width))
+    return top
 
 
 def largest_packed(words: NDArray[np.uint64], width: int, count: int) -> int:

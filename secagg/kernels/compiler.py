@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
@@ -19,6 +21,9 @@ if sys.byteorder != "little":
     raise ImportError("the compiled loops are for little endian machines")
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+# It has no types.
+_tools: Any = cgutils
 
 
 def compiled(result: Any, *arguments: list[Any]) -> Callable[[_Function], _Function]:
@@ -41,6 +46,29 @@ def compiled(result: Any, *arguments: list[Any]) -> Callable[[_Function], _Funct
 def emitted(function: Callable[..., Any]) -> Any:
     """Compile to what `function` writes with LLVM's builder, given the types."""
     return intrinsic(function)
+
+
+def data_of(context: Any, build: Any, signature: Any, given: Any, argument: int) -> Any:
+    """Write, for an emitted function, where the data of an array begins.
+
+    Args:
+        context: as the function got it, and so on up to `given`.
+        build: see there.
+        signature: see there.
+        given: see there.
+        argument: which of the arguments is the array.
+    """
+    kind, array = signature.args[argument], given[argument]
+    return _tools.create_struct_proxy(kind)(context, build, array).data
+
+
+def all_lanes(build: Any, number: Any, lanes: int) -> Any:
+    """Write, for an emitted function, a row of one number."""
+    row, zero = ir.VectorType(number.type, lanes), ir.Constant(ir.IntType(32), 0)
+    unset = ir.Constant(row, ir.Undefined)
+    first = build.insert_element(unset, number, zero)
+    places = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return build.shuffle_vector(first, unset, places)
 
 
 def inlined(function: _Function) -> _Function:

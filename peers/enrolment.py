@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from secagg import errors, jsontext
+from secagg import durable, errors, jsontext
 from secagg.crypto import canonical, kdf, sign
 from secagg.crypto.fingerprint import fingerprint
-from secagg.drivers.roster_book import write_durably
 from secagg.identity import Identity, public_half
 from secagg.names import PeerId
 from secagg.roster import Roster, RosterMember, SignedRoster
@@ -314,7 +313,7 @@ def write_roster(path: Path, chain: RosterChain) -> None:
         StateError: it cannot be written.
     """
     try:
-        write_durably(path, chain.to_json())
+        durable.replace(path, chain.to_json().encode())
     except OSError as error:
         raise errors.StateError(
             f"cannot write the roster to {path}: {error.strerror}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from peers.model_file import model_hash
-from secagg import errors
+from secagg import durable, errors
 
 CURRENT: Final = "current.safetensors"
 """A second name of the current model's file, for people and other programs."""
@@ -232,18 +232,8 @@ class ModelStore:
         return self._directory / (name + _SUFFIX)
 
     def _write(self, path: Path, blob: bytes) -> None:
-        beside = path.with_name(path.name + ".part")
         try:
-            with beside.open("wb") as file:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(path)
-            descriptor = os.open(self._directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            durable.replace(path, blob)
         except OSError as error:
             raise self._unwritable(path, error) from error
 

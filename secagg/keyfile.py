@@ -12,14 +12,13 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from secagg import errors
+from secagg import durable, errors
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _MODE: Final = 0o600
 
 # Not to follow a link; not to wait at a pipe that lies in the file's place.
 _LOOK: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MAKE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 _MOST: Final = 1 << 16
 """Bytes that are read; such a file has a few hundred."""
@@ -63,11 +62,7 @@ def create(path: Path, text: str) -> None:
         FileExistsError: there is one.
         OSError: it cannot be written.
     """
-    descriptor = os.open(path, _MAKE, _MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    durable.create(path, text.encode(), mode=_MODE)
 
 
 def replace(path: Path, text: str) -> None:
@@ -76,16 +71,7 @@ def replace(path: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written; the old file is still there.
     """
-    beside = path.with_name(path.name + ".part")
-    # One that a crash left: its text may be a secret that is no longer wanted.
-    beside.unlink(missing_ok=True)
-    create(beside, text)
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable.replace(path, text.encode(), mode=_MODE)
 
 
 def _check(status: os.stat_result, path: Path, what: str, leaked: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
-from secagg import errors
+from secagg import durable, errors
 from secagg.drivers import private, sealing, write_ahead
 
 Row = tuple[Any, ...]
@@ -185,7 +185,7 @@ class Database:
             return
         try:
             private.settle_file(self._begun)
-            private.sync(self._begun.parent)
+            durable.sync(self._begun.parent)
         except OSError as error:
             raise errors.StateError(
                 f"cannot use {self._begun}: {error.strerror}"

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from secagg import errors
+from secagg import durable, errors
 
 _FILE: Final = 0o600
 _FOLDER: Final = 0o700
@@ -56,20 +56,7 @@ def make_folder(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
     for path in reversed(missing):
-        sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Put a file, or the names in a folder, on stable storage.
-
-    Raises:
-        OSError: the disk failed.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        durable.sync(path.parent)
 
 
 def check_unshared(directory: Path) -> None:

@@ -7,12 +7,11 @@ directory, in the same form, for what it was shown by others.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from secagg import errors
+from secagg import durable, errors
 from secagg.roster import Roster, SignedRoster
 from secagg.roster_chain import RosterChain
 
@@ -152,28 +151,9 @@ class RosterBook:
             return
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_durably(self._path, chain.to_json())
+            durable.replace(self._path, chain.to_json().encode())
         except OSError as error:
             raise _unusable(self._path, str(error.strerror)) from None
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Put a file in the place of `path`, whole or not at all, and on the disk.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _kept(path: Path, consortium_key: bytes) -> RosterChain | None:

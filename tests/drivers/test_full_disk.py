@@ -8,8 +8,8 @@ import os
 
 import pytest
 
-from secagg import errors
-from secagg.drivers import private, progress
+from secagg import durable, errors
+from secagg.drivers import progress
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.spool import FileSpool
 from tests.drivers.world import PATIENCE_SECONDS, World, error_of, is_mean_of
@@ -93,7 +93,7 @@ async def test_a_chunk_that_had_no_room_is_sent_again(fails, at) -> None:
 
 
 async def test_an_upload_that_was_not_synced_is_sent_anew(monkeypatch) -> None:
-    world, really = World(COUNT, "memory"), private.sync
+    world, really = World(COUNT, "memory"), durable.sync
     raised: list[str] = []
 
     def sync(path):
@@ -102,7 +102,7 @@ async def test_an_upload_that_was_not_synced_is_sent_anew(monkeypatch) -> None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         really(path)
 
-    monkeypatch.setattr(private, "sync", sync)
+    monkeypatch.setattr(durable, "sync", sync)
     async with halted(world, raised) as (aggregator, work):
         await is_whole(world, aggregator, work)
     again = [

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from secagg import errors
+from secagg import durable, errors
 from secagg.drivers import private
 
 KEPT: Final = 8
@@ -101,7 +101,7 @@ class BlobStore:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path(hasher.digest()))
-            private.sync(self._directory)
+            durable.sync(self._directory)
         except OSError as error:
             raise errors.StateError(
                 f"cannot write {beside}: {error.strerror}; free some space, or check"

@@ -25,7 +25,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from secagg import errors, packing, vector
+from secagg import durable, errors, packing, vector
 from secagg.drivers import private
 from secagg.names import PEER_ID, PeerId, SessionId
 from secagg.vector import Chunks, RootBuilder
@@ -271,7 +271,7 @@ def _synced(upload: Path, *paths: Path) -> None:
     """
     try:
         for path in paths:
-            private.sync(path)
+            durable.sync(path)
     except OSError:
         with contextlib.suppress(OSError):
             upload.unlink()

@@ -1,11 +1,8 @@
 """secagg.drivers.roster_book: what is pinned is durable and only grows."""
 
-import os
-
 import pytest
 
-from secagg import errors
-from secagg.drivers import roster_book
+from secagg import durable, errors
 from secagg.drivers.roster_book import FILE_NAME, RosterBook
 from secagg.roster_chain import RosterChain
 from tests.unit.test_roster_chain import AGG, KEY, ONE, THREE, TWO, ZUG
@@ -55,34 +52,14 @@ def test_2_1_5_a_fork_in_the_sites_file_is_refused(tmp_path) -> None:
 def test_2_1_6_a_version_is_on_the_disk_before_it_counts(tmp_path, monkeypatch) -> None:
     book = RosterBook.open(tmp_path, ONE)
 
-    def full(path, text):
+    def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(roster_book, "write_durably", full)
+    monkeypatch.setattr(durable, "replace", full)
     with pytest.raises(errors.StateError, match="No space"):
         book.pin(TWO.versions)
     assert book.newest == ONE.newest
     assert kept(tmp_path) == ONE
-
-
-def test_a_file_is_synced_and_then_put_in_place(tmp_path, monkeypatch) -> None:
-    done: list[str] = []
-    sync, replace = os.fsync, os.replace
-
-    def synced(descriptor):
-        done.append("sync")
-        sync(descriptor)
-
-    def replaced(*paths):
-        done.append("replace")
-        replace(*paths)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
-    path = tmp_path / "x"
-    roster_book.write_durably(path, "text")
-    assert path.read_text() == "text"
-    assert done == ["sync", "replace", "sync"]
 
 
 def test_what_does_not_verify_pins_nothing(tmp_path) -> None:

@@ -12,6 +12,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +108,44 @@ def running_server() -> Iterator[Server]:
         if not folder:
             raise RuntimeError("the PostgreSQL server did not start")
         yield Server(Path(folder))
+
+
+@contextlib.contextmanager
+def running_pooler(server: Server, mode: str) -> Iterator[Path]:
+    """Run PgBouncer before a server; yield the folder of its socket.
+
+    Raises:
+        NoServerError: it is not installed.
+    """
+    found = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        raise NoServerError("PgBouncer is not installed")
+    account = _account()
+    with tempfile.TemporaryDirectory(prefix="secagg-pool-") as name:
+        folder = Path(name)
+        settings = folder / "settings"
+        settings.write_text(
+            f"[databases]\n* = host={server.folder} user={USER} password={PASSWORD}\n"
+            f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_port = 5432\n"
+            f"auth_type = any\npool_mode = {mode}\n"
+        )
+        if account is not None:
+            for path in (folder, settings):
+                shutil.chown(path, account)
+        with subprocess.Popen(
+            [found, settings],
+            user=account,
+            group=account,
+            cwd="/",
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as pooler:
+            assert pooler.stderr is not None
+            assert any("process up" in line for line in pooler.stderr)
+            try:
+                yield folder
+            finally:
+                pooler.terminate()
 
 
 def _account() -> str | None:

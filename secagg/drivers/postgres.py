@@ -5,6 +5,12 @@ For who runs such a server anyway, with its backups and its standby. It stands i
 `execute` returns, and one writer at a time, by an advisory lock that the server lets go
 of when the connection ends. The only module that imports psycopg (the extra
 ``postgres``). No message of an error holds the password, nor what a statement wrote.
+
+The lock belongs to a session of the server. A pooler, such as PgBouncer, may run each
+statement in another one, and would leave the lock behind with a session of its own: so
+it is refused, in whatever mode, by the number under which the session was announced,
+which is not that of a process of the server. Not noticed is a pooler that passes on the
+number of a real session, and then runs both statements of the check in that one.
 """
 
 from __future__ import annotations
@@ -55,6 +61,12 @@ _TYPES: Final = (
 )
 
 _TRUSTED_MODES: Final = frozenset({"verify-ca", "verify-full"})
+_HOLDER: Final = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND"
+    " pid = pg_backend_pid() AND (classid::bigint << 32) + objid::bigint = ?"
+)
+"""The process that answers, if it holds the lock of this number (two halves there)."""
+
 _LOCKED: Final = "55P03"
 _FULL: Final = "53100"
 
@@ -140,6 +152,8 @@ class Postgres:
 
     def _settle(self, name: str, schema: Sequence[str], version: int) -> None:
         """Take the lock, then make the tables; refuse a server that may forget."""
+        # Before anything is left with a session that is not ours.
+        self._check_session(self.execute("SELECT pg_backend_pid()"))
         if self.execute("SHOW fsync") != [("on",)]:
             raise errors.StateError(
                 f"{self._where} runs with fsync = off and forgets what it was told in a"
@@ -151,9 +165,22 @@ class Postgres:
             self.execute(statement)
         self.execute(f"SET lock_timeout = '{1000 * LOCK_SECONDS:.0f}ms'")
         self.execute("SELECT pg_advisory_lock(?)", _lock_key(name))
+        self._check_session(self.execute(_HOLDER, _lock_key(name)))
         for statement in (*_SPACE, *map(translated, schema)):
             self.execute(statement)
         self._settle_version(name, version)
+
+    def _check_session(self, found: list[Row]) -> None:
+        """Refuse a connection that is not one session of the server.
+
+        Args:
+            found: the process of the session that answered; none if it has no lock.
+        """
+        if found != [(self._connection.info.backend_pid,)]:
+            raise errors.StateError(
+                f"cannot use {self._where}: a pooler stands before it, with which the"
+                " lock of the one writer is nobody's: name the server itself"
+            )
 
     def _settle_version(self, name: str, version: int) -> None:
         self.execute(

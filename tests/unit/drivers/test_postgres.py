@@ -1,6 +1,7 @@
 """secagg.drivers.postgres: one writer, no password in a word of it, honest refusals."""
 
 import builtins
+import contextlib
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from secagg import errors
 from secagg.drivers import postgres
 from secagg.drivers.postgres import DatabaseUrl, Postgres, translated
-from tests.postgres import PASSWORD
+from tests.postgres import PASSWORD, NoServerError, running_pooler
 
 SCHEMA = ["CREATE TABLE IF NOT EXISTS marks (mark INTEGER) STRICT"]
 
@@ -96,6 +97,40 @@ def test_a_server_that_forgets_in_a_power_cut_is_refused(
 
     monkeypatch.setattr(Postgres, "execute", execute)
     assert "fsync = off" in refusal(postgres_url)
+
+
+@pytest.fixture
+def pooled_url(postgres_server, postgres_url, request):
+    """The address of the same database behind a pooler; skips where there is none."""
+    with contextlib.ExitStack() as stack:
+        try:
+            pooler = running_pooler(postgres_server, request.param)
+            folder = stack.enter_context(pooler)
+        except NoServerError as error:
+            pytest.skip(str(error))
+        yield postgres_url.replace(str(postgres_server.folder), str(folder))
+
+
+@pytest.mark.parametrize("pooled_url", ["transaction", "session"], indirect=True)
+def test_a_pooler_is_refused_and_nothing_is_left_with_it(
+    postgres_url, pooled_url, monkeypatch
+) -> None:
+    monkeypatch.setattr(postgres, "LOCK_SECONDS", 0.01)
+    assert "a pooler stands before it" in refusal(pooled_url)
+    open_at(postgres_url).close()
+
+
+def test_a_lock_that_another_session_took_is_refused(postgres_url, monkeypatch) -> None:
+    """As by a pooler whose first session is announced as our own."""
+    really = Postgres.execute
+
+    def execute(self, statement, *values):
+        if "pg_advisory_lock" in statement:
+            return []
+        return really(self, statement, *values)
+
+    monkeypatch.setattr(Postgres, "execute", execute)
+    assert "a pooler stands before it" in refusal(postgres_url)
 
 
 def test_a_wrong_password_is_not_repeated(postgres_server, postgres_url) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterable
 from multiprocessing.context import ForkServerProcess
 from typing import Final
 
@@ -38,6 +39,7 @@ class Stage:
         self.lives: collections.Counter[PeerId] = collections.Counter()
         self._terms = terms
         self._told = told
+        self._stopping = False
         self._context = fork_server(process.__name__)
         self._running: dict[PeerId, ForkServerProcess] = {}
         self._proxies: dict[PeerId, Proxy] = {}
@@ -74,7 +76,7 @@ class Stage:
         try:
             # The aggregator ends when it is done; no hospital ever does by itself.
             await next(iter(asyncio.as_completed(watching)))
-            await self._stop()
+            await self._stop(watching)
         finally:
             for task in watching:
                 task.cancel()
@@ -85,22 +87,26 @@ class Stage:
         while True:
             running = self._running[party]
             await _ended(running)
-            if running.exitcode == 0:
+            # Told to stop as it is born or dies, it may end by the signal.
+            signalled = running.exitcode in (SIGKILLED, -signal.SIGTERM)
+            if running.exitcode == 0 or (self._stopping and signalled):
                 return
             if running.exitcode != SIGKILLED:
                 raise ChaosError(self._last_words(party, running.exitcode))
             self._told(f"{party} was killed")
             self._start(party)
 
-    async def _stop(self) -> None:
+    async def _stop(self, watching: Iterable[asyncio.Task[None]]) -> None:
+        """Stop the hospitals, and wait for those who watch them."""
+        self._stopping = True
         for peer in self._terms.peers:
             self._running[peer].terminate()
-        for peer in self._terms.peers:
-            running = self._running[peer]
+        try:
             async with asyncio.timeout(STOP_SECONDS):
-                await _ended(running)
-            if running.exitcode != 0:
-                raise ChaosError(self._last_words(peer, running.exitcode))
+                await asyncio.gather(*watching)
+        except TimeoutError:
+            alive = [u for u, running in self._running.items() if running.is_alive()]
+            raise ChaosError(f"did not stop when told to: {alive}") from None
 
     def _start(self, party: PeerId) -> None:
         proxy = self._proxies.get(party)
@@ -128,7 +134,7 @@ class Stage:
 
 
 async def _ended(running: ForkServerProcess) -> None:
-    """Wait until a process is gone."""
+    """Wait until a process is gone; one may wait for it at a time."""
     loop, gone = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(running.sentinel, gone.set)
     try:

@@ -26,7 +26,6 @@ _SEEN = (
     progress.SessionBegan,
     progress.SessionResumed,
     progress.SessionAborted,
-    progress.SessionCompleted,
     progress.ChunkStored,
     progress.PeerDropped,
 )

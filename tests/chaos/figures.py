@@ -84,7 +84,8 @@ def figures_of(worlds: Iterable[tuple[Judge, Stage]], **about: Any) -> Figures:
         _count_uploads(found, judge)
         lives = sum(hospital.lives for hospital in judge.hospitals)
         found.reconnects += max(0, stage.carried - lives)
-        aborted.update(judge.aggregator.aborted.values())
+        aborts = judge.aggregator.aborted.values()
+        aborted.update(end.code for ends in aborts for end in ends)
         strikes.update(strike.blow.value for strike in stage.struck)
         for path in judge.terms.fired().glob("*"):
             side = AGGREGATOR if path.name.endswith(AGGREGATOR) else "hospitals"

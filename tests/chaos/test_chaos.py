@@ -1,147 +1,38 @@
-"""A few sessions of chaos, as `make chaos` runs hundreds; the judge; the figures."""
+"""A few sessions of chaos, as `make chaos` runs hundreds; the plan; the figures."""
 
-import collections
 import dataclasses
 
 import pytest
 
-from secagg import events, messages
 from secagg.drivers.postgres import DatabaseUrl
-from secagg.messages import Envelope
-from secagg.names import SessionId
 from tests import postgres
 from tests.chaos import __main__ as chaos
 from tests.chaos import figures, plan
-from tests.chaos.judge import Judge
-from tests.chaos.run import no_database, run, worlds
+from tests.chaos.conftest import SESSIONS, play
+from tests.chaos.run import worlds
 from tests.chaos.stage import ChaosError
-from tests.chaos.testimony import Aggregator, Hospital
-
-SEED = 7
-SESSIONS = 2
-SID = SessionId(bytes([7]) * 32)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request):
-    """What makes the journal of a world."""
+def over(request, tmp_path):
+    """A run that is over, with the journal in either place."""
     if request.param == "sqlite":
-        return no_database
+        return request.getfixturevalue("played")
     server = request.getfixturevalue("postgres_server")
-    return lambda: DatabaseUrl(server.database())
+    return play(tmp_path, lambda: DatabaseUrl(server.database()))
 
 
-def test_every_session_of_a_short_run_ends_exactly_or_cleanly(
-    tmp_path, database
-) -> None:
-    found = run(
-        SEED,
-        SESSIONS,
-        tmp_path,
-        database=database,
-        limit_seconds=120.0,
-        journal=figures.SQLITE,
-    )
+def test_every_session_of_a_short_run_ends_exactly_or_cleanly(over) -> None:
+    found, terms = over.found, over.terms
     assert found.sessions >= SESSIONS
     assert found.exact + sum(found.aborted.values()) == found.sessions
     assert found.exact
-    [terms] = worlds(SEED, SESSIONS, tmp_path)
     fired = {path.name for path in terms.fired().glob("*")}
     rounds = range(1, 10 * SESSIONS)
     assert {key.split(".")[1][:4] for key in fired} == {"aggr", "silo"}
     assert fired <= {
         kill.key for number in rounds for kill in plan.kills(terms, number)
     }
-
-
-@pytest.fixture
-def judge(tmp_path):
-    """The judge of a world of one session, in which all is well."""
-    [terms] = worlds(SEED, SESSIONS, tmp_path)
-    u3 = terms.peers[1:]
-    aggregator = Aggregator(began={SID: 1})
-    account = {
-        "sid": SID,
-        "round_no": 1,
-        "u3": u3,
-        "sum": terms.sum(u3, 1).tolist(),
-        "mean": b"digest",
-        "link": bytes(32),
-    }
-    aggregator.outcomes[SID].append(account)
-    return Judge(terms, aggregator, [])
-
-
-def heard(judge, peer, body, type_="InputList"):
-    """A hospital that was told a list."""
-    envelope = Envelope(
-        type=type_,
-        sid=SID,
-        sender=judge.terms.consortium.aggregator.id,
-        receiver=messages.EVERYONE,
-        body=body,
-        signature=bytes(64),
-    )
-    event = events.Received(peer=envelope.sender, envelope=envelope)
-    return Hospital(peer, [(event, [])], collections.defaultdict(list), [], [])
-
-
-def test_the_judge_lets_a_good_session_pass(judge) -> None:
-    judge.check()
-
-
-def test_the_judge_tells_a_sum_that_is_off_by_one(judge) -> None:
-    judge.aggregator.outcomes[SID][0]["sum"][0] += 1
-    with pytest.raises(AssertionError, match="another sum"):
-        judge.check()
-
-
-def test_the_judge_tells_a_session_that_has_no_end(judge) -> None:
-    judge.aggregator.began[bytes(32)] = 2
-    with pytest.raises(AssertionError, match="without an end"):
-        judge.check()
-
-
-def test_the_judge_tells_a_session_that_ends_twice(judge) -> None:
-    judge.aggregator.aborted[SID] = "4.6-4"
-    with pytest.raises(AssertionError, match="both completed and aborted"):
-        judge.check()
-
-
-def test_the_judge_tells_two_lives_with_two_outcomes(judge) -> None:
-    other = {**judge.aggregator.outcomes[SID][0], "mean": b"another"}
-    judge.aggregator.outcomes[SID].append(other)
-    with pytest.raises(AssertionError, match="two outcomes"):
-        judge.check()
-
-
-def test_the_judge_tells_a_mean_that_is_not_that_of_all(judge) -> None:
-    peer = judge.terms.peers[0]
-    u3 = judge.aggregator.outcomes[SID][0]["u3"]
-    hospital = Hospital(peer, [], collections.defaultdict(list), [], [])
-    hospital.means.append((SID, False, u3, b"another digest"))
-    judge.hospitals = [hospital]
-    with pytest.raises(AssertionError, match="another mean"):
-        judge.check()
-
-
-def test_the_judge_tells_two_lists_for_one_session(judge) -> None:
-    one, other, *_ = judge.terms.peers
-    judge.hospitals = [heard(judge, one, b"one"), heard(judge, other, b"other")]
-    with pytest.raises(AssertionError, match="2 of InputList"):
-        judge._check_one_story()
-
-
-def test_the_judge_tells_a_second_vote(judge) -> None:
-    judge.aggregator.accepted[SID, judge.terms.peers[0], "Consistency"] = {b"1", b"2"}
-    with pytest.raises(AssertionError, match="two Consistency"):
-        judge.check()
-
-
-def test_the_judge_tells_a_vote_that_nobody_sent(judge) -> None:
-    judge.aggregator.accepted[SID, judge.terms.peers[0], "Consistency"] = {b"1"}
-    with pytest.raises(AssertionError, match="never sent"):
-        judge.check()
 
 
 def test_the_plan_follows_from_the_seed_alone(tmp_path) -> None:

@@ -92,6 +92,10 @@ def _done(
     return effects[: marks[durable]] if durable < len(marks) else effects
 
 
+VECTOR = "VectorStored"
+"""What is accepted besides messages: all chunks of an input, with their root."""
+
+
 @dataclass
 class Aggregator:
     """The aggregator, over all of its lives.
@@ -99,7 +103,8 @@ class Aggregator:
     Attributes:
         outcomes: by session, every account of it that a life gave.
         began: the sessions that were opened, and in which round.
-        aborted: by session, the code.
+        aborted: by session, how; the same in every life.
+        dropped: members that were put out of a session.
         accepted: what it journaled, by session, member and type: the bodies.
         stored: chunks that were stored, with repeats.
         resumed: sessions taken up from the journal, with repeats.
@@ -109,19 +114,32 @@ class Aggregator:
         default_factory=lambda: collections.defaultdict(list)
     )
     began: dict[bytes, int] = field(default_factory=dict)
-    aborted: dict[bytes, str] = field(default_factory=dict)
-    accepted: dict[tuple[bytes, str, str], set[bytes]] = field(
+    aborted: dict[bytes, set[progress.SessionAborted]] = field(
+        default_factory=lambda: collections.defaultdict(set)
+    )
+    dropped: list[progress.PeerDropped] = field(default_factory=list)
+    accepted: dict[tuple[bytes, PeerId, str], set[bytes]] = field(
         default_factory=lambda: collections.defaultdict(set)
     )
     stored: list[tuple[bytes, str, int]] = field(default_factory=list)
     resumed: list[bytes] = field(default_factory=list)
 
+    @property
+    def chain(self) -> list[dict[str, Any]]:
+        """The outcomes, in the order of their rounds."""
+        firsts = (accounts[0] for accounts in self.outcomes.values())
+        return sorted(firsts, key=lambda outcome: int(outcome["round_no"]))
+
     def note(self, sid: bytes, event: events.ServerEvent) -> None:
         """Take what was journaled."""
-        if isinstance(event, events.Received):
-            envelope = event.envelope
-            signed = envelope.body + envelope.signature
-            self.accepted[sid, event.peer, envelope.type].add(signed)
+        match event:
+            case events.Received(peer=peer, envelope=envelope):
+                signed = envelope.body + envelope.signature
+                self.accepted[sid, peer, envelope.type].add(signed)
+            case events.VectorStored(peer=peer, root=root):
+                self.accepted[sid, peer, VECTOR].add(root)
+            case _:
+                pass
 
     def see(self, event: progress.Progress) -> None:
         """Take what was observed."""
@@ -131,8 +149,10 @@ class Aggregator:
             case progress.SessionResumed(sid=sid):
                 self.resumed.append(sid)
                 self.began.setdefault(sid, 0)
-            case progress.SessionAborted(sid=sid, code=code):
-                self.aborted[sid] = code
+            case progress.SessionAborted(sid=sid):
+                self.aborted[sid].add(event)
+            case progress.PeerDropped():
+                self.dropped.append(event)
             case progress.ChunkStored(sid=sid, peer=peer, chunks=chunks):
                 self.stored.append((sid, peer, chunks))
             case _:

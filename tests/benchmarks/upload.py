@@ -25,7 +25,7 @@ class Sizes:
     """How much to measure: n, m and the turns, of which the first is not counted."""
 
     silos: int = 5
-    length: int = 4_000_000
+    length: int = 10_000_000
     turns: int = 8
 
 

@@ -2,7 +2,8 @@
 
 ``python -m tests.benchmarks.upload_parties '<plan as JSON>' <party> [ports]`` runs the
 aggregator or one hospital. In each turn all hospitals contribute at once, and then send
-as many bytes over bare TLS websockets between the same processes.
+as many bytes between the same processes over bare TLS websockets: those of the library
+``websockets``, with our TLS contexts and nothing else of ours.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from websockets.asyncio.client import connect as dial
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as listen
 
 from secagg import Task, connect, packing, serve
 from secagg.consortium import Consortium
 from secagg.crypto.prg import Tag
 from secagg.drivers import progress
-from secagg.drivers.wire import dialling, listening
 from secagg.drivers.wire.tls import client_context, server_context
-from secagg.drivers.wire.transport import Transport
 from secagg.engine import MaskSeed, one_thread
 from secagg.masked_chunks import chunks_of
 from secagg.names import PeerId, SessionId
@@ -36,6 +38,14 @@ from secagg.vector import chunk_frame, leaf_hash
 _SEED = b"upload"
 _RANGE = 0.01
 _PATIENCE = 3_600.0
+
+_BARE: dict[str, Any] = {
+    "compression": None,
+    "max_size": None,
+    "ping_interval": None,
+    "write_limit": 1 << 20,
+}
+"""Of a bare connection, at both ends: as much in its buffer as ours has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +134,9 @@ async def aggregate(plan: Plan) -> dict[str, Any]:
     )
     async with (
         serving as aggregator,
-        listening.listen("127.0.0.1", 0, bare.accept, context) as port,
+        listen(bare.accept, "127.0.0.1", 0, ssl=context, **_BARE) as listening,
     ):
+        port = next(iter(listening.sockets)).getsockname()[1]
         _say({"ports": [aggregator.port, port]})
         with bare:
             for _ in range(plan.turns):
@@ -152,7 +163,7 @@ class Receiver:
         self.cpu: list[float] = []
         self._plan = plan
         self._size = chunks_of(plan.params).total_bytes
-        self._lines: list[Transport] = []
+        self._lines: list[ServerConnection] = []
         self._all = asyncio.Event()
         self._over = asyncio.Event()
 
@@ -162,9 +173,9 @@ class Receiver:
     def __exit__(self, *exception: object) -> None:
         self._over.set()
 
-    async def accept(self, transport: Transport) -> None:
+    async def accept(self, line: ServerConnection) -> None:
         """Keep a connection until the end."""
-        self._lines.append(transport)
+        self._lines.append(line)
         if len(self._lines) == self._plan.silos:
             self._all.set()
         await self._over.wait()
@@ -179,7 +190,7 @@ class Receiver:
         self.seconds.append(time.perf_counter() - began)
         self.cpu.append(time.process_time() - cpu)
 
-    async def _receive(self, line: Transport) -> None:
+    async def _receive(self, line: ServerConnection) -> None:
         await line.send(b"go")
         missing = self._size
         while missing > 0:
@@ -194,7 +205,7 @@ async def take_part(plan: Plan, peer: PeerId, ports: list[int]) -> dict[str, Any
     update = plan.update()
     identity, roster = given.silos[peer], given.roster
     context = client_context(identity, roster, given.aggregator.id)
-    line = await dialling.dial(f"wss://127.0.0.1:{ports[1]}", context)
+    line = await dial(f"wss://127.0.0.1:{ports[1]}", ssl=context, **_BARE)
     chunks = chunks_of(plan.params)
     frames = [bytes(chunks.size_bytes(index)) for index in range(chunks.count)]
     async with connect(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from unittest import mock
 
 from secagg import errors
+from secagg.cohort import Carried
 from secagg.entropy import SeededEntropy
-from tests.helpers import silos
+from secagg.messages import Envelope
+from secagg.names import PeerId
+from tests.helpers import Scene, silos
 from tests.invariants import check_all
 from tests.rules_off import switched_off
 
@@ -56,6 +59,20 @@ def accepted(call: Callable[..., object], *args: object, **kwargs: object) -> bo
     except errors.SecaggError:
         return False
     return True
+
+
+def saying(
+    world: Scene, peer: PeerId, type_: str, made: Callable[[Envelope], Envelope]
+) -> Scene:
+    """Let `peer` sign another message of a type."""
+
+    def network(carried: Carried) -> Iterable[Carried]:
+        if carried.sender != peer or carried.envelope.type != type_:
+            return (carried,)
+        return (replace(carried, envelope=made(carried.envelope)),)
+
+    world.network = network
+    return world
 
 
 def drawn(

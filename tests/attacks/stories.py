@@ -17,17 +17,17 @@ from tests.samples import blob
 ME = silo(2)
 
 
-def tell(world, message, *, h=None, sid=None):
-    """Let the aggregator tell silo 2 this."""
+def tell(world, message, *, h=None, sid=None, to=ME):
+    """Let the aggregator tell a client this."""
     here = world.server.sid if sid is None else sid
     envelope = seal(
         message,
         identity=world.consortium.aggregator,
-        receiver=ME,
+        receiver=to,
         sid=here,
         h=here if h is None else h,
     )
-    world.tell_client(ME, events.Received(peer=AGGREGATOR, envelope=envelope))
+    world.tell_client(to, events.Received(peer=AGGREGATOR, envelope=envelope))
 
 
 def offer(world, **other):

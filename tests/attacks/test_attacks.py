@@ -4,6 +4,7 @@ import pytest
 
 from tests.attacks import (
     arithmetic,
+    dealt,
     fresh,
     keys,
     load,
@@ -13,7 +14,7 @@ from tests.attacks import (
     protocol,
 )
 
-GROUPS = (openings, protocol, masks, arithmetic, keys, load, fresh, numbers)
+GROUPS = (openings, dealt, protocol, masks, arithmetic, keys, load, fresh, numbers)
 ATTACKS = [attack for group in GROUPS for attack in group.ATTACKS]
 
 

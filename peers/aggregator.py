@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from peers import descriptors, model_file, records, site_tls, spending, state_folder
-from peers.config import AggregatorConfig
+from peers.config_aggregator import AggregatorConfig
 from peers.dask_workers import opened_workers
 from peers.logs import Logger, short
 from peers.membership import Membership

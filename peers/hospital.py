@@ -13,47 +13,29 @@ import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from peers import model_file, site_tls, training
+from peers import site_tls, training
 from peers.background import in_thread
-from peers.config import HospitalConfig, PolicyTerms
+from peers.config_hospital import HospitalConfig
+from peers.fitting import Trained, fitted
 from peers.logs import Logger, short
 from peers.membership import Membership
 from peers.model_guard import check_architecture
-from peers.training import RoundInfo, Trainer, TrainerError, TrainResult
-from secagg import Policy, RoundOpen, RoundRecord, Silo, connect, errors, tensors
+from peers.policy_terms import policy_of
+from peers.training import RoundInfo, Trainer, TrainerError
+from secagg import RoundOpen, RoundRecord, Silo, connect, errors, tensors
 from secagg.drivers.progress import Observer, unobserved
 from secagg.drivers.wire.health import HEALTHZ, READYZ, Verdict, answering
-from secagg.engine import device_of
 from secagg.entropy import Entropy
 
 Received: TypeAlias = Callable[[RoundRecord, NDArray[np.float64]], None]
 
 FAILURES: Final = 3
 """Rounds in a row in which the trainer may fail before the program gives up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
-    """What training gave, ready to be sent.
-
-    Attributes:
-        update: the difference of the models, float64, shape (m,); a tensor on the GPU
-            if that masks it.
-        weight: how much it counts.
-        extras: the declared metrics as integers, by wire name.
-        metrics: all that the trainer said, for the person at the terminal.
-    """
-
-    update: tensors.Tensor = field(repr=False)
-    weight: int
-    extras: dict[str, int]
-    metrics: dict[str, float]
 
 
 class Hospital:
@@ -210,7 +192,7 @@ class Hospital:
         log.info("training_began", model=short(opened.model_hash))
         self._told(f"round {opened.round_no}: training")
         try:
-            trained = await in_thread(lambda: self._fit(blob, opened))
+            trained = await in_thread(lambda: self._fitted(blob, opened))
         except TrainerError as error:
             self._failed(error, log)
             return None
@@ -231,39 +213,16 @@ class Hospital:
             # The aggregator keeps the models of the last rounds only.
             raise errors.RoundMissed(str(error)) from None
 
-    def _fit(self, blob: bytes, opened: RoundOpen) -> Trained:
-        """Run the user's code on a copy of the model; return what is to be sent."""
-        terms = self._config.training
+    def _fitted(self, blob: bytes, opened: RoundOpen) -> Trained:
+        config = self._config
         info = RoundInfo(
             silo=self._member.identity.id,
             task_id=opened.task_id,
             round_no=opened.round_no,
             model_hash=opened.model_hash.hex(),
-            options=terms.options,
+            options=config.training.options,
         )
-        state = model_file.load(blob, terms.framework)
-        try:
-            returned = self._train(state, info)
-        except BaseException as error:  # Also sys.exit(): this thread is not ours.
-            raise TrainerError.of(error) from error
-        result = training.checked(returned, terms.trainer)
-        before = model_file.load(blob, terms.framework)
-        layout = tensors.Layout.of(before, terms.frozen)
-        return Trained(
-            update=self._difference(result.state_dict, before, layout),
-            weight=int(result.weight),
-            extras=training.extras_of(result.metrics, terms.metrics),
-            metrics=_floats(result),
-        )
-
-    def _difference(
-        self, new: tensors.State, old: tensors.State, layout: tensors.Layout
-    ) -> tensors.Tensor:
-        """Return the update, on the GPU if the engine wants it there."""
-        device = device_of(self._config.engine)
-        if device is None:
-            return tensors.difference(new, old, layout)
-        return tensors.device_difference(new, old, layout, device)
+        return fitted(blob, info, self._train, config.training, engine=config.engine)
 
     def _failed(self, error: TrainerError, log: Logger) -> None:
         """Note that the trainer failed; give up when it does so again and again.
@@ -286,34 +245,3 @@ class Hospital:
                 " terminal the program shows the whole trace",
                 place=error.place,
             ) from error
-
-
-def policy_of(terms: PolicyTerms, tasks: tuple[str, ...] | None) -> Policy:
-    """Return the hospital's policy."""
-    return Policy(
-        tasks=None if tasks is None else frozenset(tasks),
-        min_members=terms.min_members,
-        corruption_bound=terms.corruption_bound,
-        min_inputs=terms.min_inputs,
-        smallest_sparse=terms.smallest_sparse,
-        sparse_corrupt_percent=terms.sparse_corrupt_percent,
-        max_clip=terms.max_clip,
-        min_bits=terms.min_bits,
-        min_range=terms.min_range,
-        max_ranges=terms.max_ranges,
-        rotation=terms.rotation,
-        weightings=frozenset(terms.weightings),
-        max_weight=terms.max_weight,
-        min_noise_multiplier=terms.min_noise_multiplier,
-        max_epsilon=terms.max_epsilon,
-        delta=terms.delta,
-        min_difference=terms.min_difference,
-        max_attempts=terms.max_attempts,
-        models=None if terms.models is None else frozenset(terms.models),
-        max_length=terms.max_length,
-    )
-
-
-def _floats(result: TrainResult) -> dict[str, float]:
-    metrics: dict[str, Any] = dict(result.metrics)
-    return {name: float(value) for name, value in metrics.items()}

@@ -19,7 +19,7 @@ import structlog
 from rich.console import Console
 from structlog.typing import FilteringBoundLogger, Processor
 
-from peers.config import Log
+from peers.config_sections import Log
 from peers.toml_file import ConfigError
 from secagg.drivers import progress
 from secagg.drivers.progress import Observer, Progress

@@ -10,7 +10,8 @@ from pathlib import Path
 from cryptography import x509
 
 from peers import enrolment, passphrase
-from peers.config import Member, Tls
+from peers.card import EnrolmentError
+from peers.config_sections import Member, Tls
 from peers.toml_file import ConfigError
 from secagg import errors
 from secagg.drivers.roster_book import RosterBook
@@ -62,7 +63,7 @@ class Membership:
         try:
             book = RosterBook.open(config.state, given, grows=follows, looks=looks)
         except errors.RemoteProtocolError as error:
-            raise enrolment.EnrolmentError(f"{config.roster}: {error}") from None
+            raise EnrolmentError(f"{config.roster}: {error}") from None
         return cls(identity=identity, book=book)
 
 

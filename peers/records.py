@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from peers.config import Extra
+from peers.config_aggregator import Extra
 from secagg import RoundOutcome, errors
 from secagg.drivers.outcome import Attempt, losses
 from secagg.names import PeerId

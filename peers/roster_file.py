@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from peers import enrolment
-from peers.enrolment import EnrolmentError
+from peers.card import EnrolmentError
 from peers.logs import Logger
 from secagg import errors
 from secagg.roster import SignedRoster

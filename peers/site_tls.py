@@ -16,7 +16,7 @@ from typing import Final
 
 from cryptography import x509
 
-from peers.config import Tls
+from peers.config_sections import Tls
 from peers.logs import Logger
 from peers.membership import site_context
 from peers.toml_file import ConfigError

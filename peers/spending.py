@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from peers.config import Privacy
+from peers.config_aggregator import Privacy
 from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.state import LEDGER_NAME
 from secagg.drivers.postgres import DatabaseUrl

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from peers import model_file, spending
-from peers.config import AggregatorConfig, TaskTerms
+from peers.config_aggregator import AggregatorConfig, TaskTerms
 from peers.membership import Membership
 from peers.toml_file import ConfigError
 from peers.training import load_function

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from peers.enrolment import EnrolmentError
+from peers.card import EnrolmentError
 from peers.toml_file import ConfigError
 from secagg.errors import SecaggError
 

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from peers import text_file
+
 M = TypeVar("M", bound=BaseModel)
 Place = tuple[int | str, ...]
 
@@ -41,7 +43,7 @@ def read_config(path: Path, model: type[M], *, example: str) -> M:
     Raises:
         ConfigError: no such file, no TOML, or keys that are wrong.
     """
-    text = _text(path, example)
+    text = text_file.read(path, example, ConfigError)
     try:
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -79,22 +81,6 @@ def _places(text: str) -> Iterator[tuple[int, Place]]:
             yield number, table
         elif key:
             yield number, (*table, key[1])
-
-
-def _text(path: Path, example: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file (looked in {path.parent.absolute()}): check"
-            f" the path, or {example}"
-        ) from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder: give the file in it") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file in UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _told(path: Path, text: str, model: type[BaseModel], problem: ErrorDetails) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, SupportsFloat, SupportsIndex, TypeAlias
 
-from peers.config import Metric
+from peers.config_sections import Metric
 from peers.toml_file import ConfigError
 from secagg import errors
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from peers import passphrase, terminal
-from peers.enrolment import Card, EnrolmentError, Shown, read_public
+from peers.card import Card, EnrolmentError, Shown, read_public
 from secagg import errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.crypto.passphrase import Passphrase

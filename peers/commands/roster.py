@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from peers import enrolment, passphrase, terminal
+from peers.card import Card, EnrolmentError, read_card
 from peers.config import load_roster_place
-from peers.enrolment import Card, EnrolmentError
 from secagg import errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.identity import Identity
@@ -58,7 +58,7 @@ def accept(
     as_json: AsJson = False,
 ) -> None:
     """Put a member into the roster and sign its next version."""
-    found, signer = enrolment.read_card(card), _signer(key)
+    found, signer = read_card(card), _signer(key)
     chain = _before(roster, signer, needed=consortium is None)
     before = chain.newest if chain else Roster.beginning(consortium or "")
     after = enrolment.accept(found, role=role.value, roster=before)
@@ -79,7 +79,7 @@ def rotate(
     as_json: AsJson = False,
 ) -> None:
     """Give a member another key and sign the next version."""
-    found, signer = enrolment.read_card(card), _signer(key)
+    found, signer = read_card(card), _signer(key)
     chain = _known(roster, signer)
     after = enrolment.rotate(found, roster=chain.newest, old_key_lost=old_key_lost)
     _compare(found, compared)

@@ -17,7 +17,8 @@ from typing import NoReturn
 import torch
 
 from peers.background import until_signalled
-from peers.config import HospitalConfig, load_hospital
+from peers.config import load_hospital
+from peers.config_hospital import HospitalConfig
 from peers.demo import trainer
 from peers.demo.plan import Death, Point
 from peers.demo.processes import end_with_parent, send_output_to

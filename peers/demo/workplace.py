@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from peers import enrolment, model_file, spending
-from peers.config import PHASES
+from peers.config_aggregator import PHASES
 from peers.demo import trainer
 from peers.demo.data import Study
 from peers.demo.terms import (

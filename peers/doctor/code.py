@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from peers import task_terms
-from peers.config import AggregatorConfig, HospitalConfig
+from peers.config_aggregator import AggregatorConfig
+from peers.config_hospital import HospitalConfig
 from peers.doctor.findings import Report
 from peers.model_file import layout_of
 from peers.model_store import CURRENT

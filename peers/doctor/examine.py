@@ -9,16 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from peers.config import (
-    AggregatorConfig,
-    HospitalConfig,
-    load_aggregator,
-    load_hospital,
-)
+from peers.config import load_aggregator, load_hospital
+from peers.config_aggregator import AggregatorConfig
+from peers.config_hospital import HospitalConfig
 from peers.doctor import canary, code, line, site
 from peers.doctor.findings import Report
-from peers.hospital import policy_of
 from peers.membership import Membership
+from peers.policy_terms import policy_of
 from secagg.drivers.aggregator.vitals import needed_bytes
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.entropy import Entropy, SystemEntropy

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from peers.enrolment import EnrolmentError
+from peers.card import EnrolmentError
 from peers.toml_file import ConfigError
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.errors import SecaggError

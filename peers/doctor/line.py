@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from peers.config import HospitalConfig
+from peers.config_hospital import HospitalConfig
 from peers.doctor.findings import Report
 from peers.membership import Membership, site_context
 from secagg import errors

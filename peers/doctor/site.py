@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from peers.config import HospitalConfig, Member, Tls
+from peers.config_hospital import HospitalConfig
+from peers.config_sections import Member, Tls
 from peers.doctor.findings import Report
 from peers.membership import Membership, site_context
 from peers.site_tls import SOON, expiry

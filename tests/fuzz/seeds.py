@@ -14,7 +14,7 @@ from unittest import mock
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from peers.enrolment import Card
+from peers.card import Card
 from peers.model_store import ModelStore
 from peers.records import RoundReport
 from secagg import codec, events

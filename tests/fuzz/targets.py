@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from peers import enrolment, model_file, records
+from peers.card import Card, EnrolmentError
 from peers.config import load_aggregator, load_hospital
 from peers.toml_file import ConfigError
 from secagg import codec, errors, packing, released
@@ -149,8 +150,8 @@ def roster_book(data: bytes) -> None:
 
 
 def card(data: bytes) -> None:
-    read = enrolment.Card.from_json(text(data))
-    assert enrolment.Card.from_json(read.to_json()) == read
+    read = Card.from_json(text(data))
+    assert Card.from_json(read.to_json()) == read
     read.require_proved()
     accepted = enrolment.accept(read, role="hospital", roster=FIRST.newest)
     assert accepted.member(read.id).key == read.key
@@ -201,7 +202,7 @@ TEXT = (errors.ParameterError, errors.RemoteProtocolError)
 TARGETS: dict[str, Target] = {
     "body": Target(body, BREACH),
     "canonical": Target(canonical_value, BREACH),
-    "card": Target(card, (*TEXT, enrolment.EnrolmentError)),
+    "card": Target(card, (*TEXT, EnrolmentError)),
     "certificate": Target(certificate, (errors.ConnectionRefused,)),
     "chunk": Target(chunk, BREACH),
     "config": Target(config, ()),

@@ -9,7 +9,8 @@ import numpy as np
 
 from peers import model_file
 from peers.aggregator import AggregatorProgram
-from peers.config import Health, load_aggregator, load_hospital
+from peers.config import load_aggregator, load_hospital
+from peers.config_sections import Health
 from peers.hospital import Hospital
 from peers.logs import logged, opened_log
 from peers.membership import Membership

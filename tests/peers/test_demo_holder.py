@@ -2,7 +2,7 @@
 
 import pytest
 
-from peers.config import Log
+from peers.config_sections import Log
 from peers.demo import hospital_process
 from peers.demo.hospital_process import Holder
 from peers.demo.plan import Death, Point

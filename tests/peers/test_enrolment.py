@@ -1,12 +1,11 @@
-"""peers.enrolment: cards, acceptance and how two rosters differ."""
+"""peers.enrolment: acceptance and how two rosters differ."""
 
 import dataclasses
 
 import pytest
 
 from peers import enrolment
-from peers.enrolment import Card, EnrolmentError
-from protocol_spec.model import roster as model
+from peers.card import Card, EnrolmentError
 from secagg import errors
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
@@ -20,31 +19,6 @@ def identity_of(peer, seed=None):
 
 def card_of(peer, seed=None):
     return Card.of(identity_of(peer, seed), name=peer.title())
-
-
-def test_a_card_comes_back_from_its_file() -> None:
-    card = card_of("bern")
-    assert Card.from_json(card.to_json()) == card
-
-
-def test_a_card_holds_no_secret() -> None:
-    identity = identity_of("bern")
-    assert identity.seed.hex() not in Card.of(identity).to_json()
-
-
-def test_the_public_half_of_an_identity_file_is_read_and_no_card_made(tmp_path):
-    path = tmp_path / "bern.identity.json"
-    identity_of("bern").save(path)
-    assert enrolment.read_public(path).key == identity_of("bern").key.public
-    with pytest.raises(EnrolmentError, match="secret file"):
-        enrolment.read_card(path)
-
-
-def test_another_file_is_no_card(tmp_path) -> None:
-    path = tmp_path / "x.json"
-    path.write_text("{}")
-    with pytest.raises(EnrolmentError, match=r"x\.json"):
-        enrolment.read_card(path)
 
 
 def test_accepting_a_card_makes_the_next_version() -> None:
@@ -117,14 +91,6 @@ def test_2_1_7_an_old_key_without_its_signature_is_refused() -> None:
     card = Card.of(identity_of("bern", "next"), old=identity_of("bern"))
     with pytest.raises(EnrolmentError, match=r"2\.1-7"):
         enrolment.rotate(dataclasses.replace(card, old_proof=None), roster=base())
-
-
-def test_a_request_is_signed_as_the_model_signs_it() -> None:
-    identity, old = identity_of("bern", "next"), identity_of("bern")
-    card = Card.of(identity, "Bern", old=old)
-    body = model.request_body("bern", "Bern", identity.key.public, old.key.public)
-    assert card.proof == model.sign_request(identity.seed, body)
-    assert card.old_proof == model.sign_request(old.seed, body)
 
 
 def test_the_key_of_now_is_no_rotation() -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from peers.config import Log
+from peers.config_sections import Log
 from peers.logs import fields_of, logged, name_of, opened_log
 from peers.toml_file import ConfigError
 from secagg import RoundOpen

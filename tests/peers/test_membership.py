@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from peers.config import Member, Tls
-from peers.enrolment import EnrolmentError
+from peers.card import EnrolmentError
+from peers.config_sections import Member, Tls
 from peers.membership import Membership, site_context
 from peers.toml_file import ConfigError
 

@@ -1,9 +1,9 @@
-"""peers.hospital.policy_of: every floor of the library can be set in the file."""
+"""peers.policy_terms: every floor of the library can be set in the file."""
 
 from dataclasses import fields
 
-from peers.config import PolicyTerms
-from peers.hospital import policy_of
+from peers.config_hospital import PolicyTerms
+from peers.policy_terms import policy_of
 from secagg import Policy
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from peers import enrolment, model_file, records
 from peers.aggregator import AggregatorProgram
+from peers.card import EnrolmentError
 from peers.demo.processes import free_port
 from peers.model_guard import architecture
 from peers.toml_file import ConfigError
@@ -419,7 +420,7 @@ async def test_2_1_5_a_hospital_with_a_forked_roster_ends_with_the_remedy(
     again.rosters["zug"] = tmp_path / "fork.json"
     await again.run()
     ended = again.ended["zug"]
-    assert isinstance(ended, enrolment.EnrolmentError)
+    assert isinstance(ended, EnrolmentError)
     assert "forked" in str(ended)
 
 

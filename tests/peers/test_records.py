@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from peers import records
-from peers.config import Extra
+from peers.config_aggregator import Extra
 from peers.records import RoundReport
 from secagg import RoundOutcome, errors
 from secagg.drivers.outcome import Attempt, Loss, Traffic

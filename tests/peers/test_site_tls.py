@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from peers.config import Log
+from peers.config_sections import Log
 from peers.logs import opened_log
 from peers.site_tls import LOOK_SECONDS, SiteTls, expiry, live
 from peers.toml_file import ConfigError

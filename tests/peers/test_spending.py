@@ -3,7 +3,7 @@
 import pytest
 
 from peers import spending
-from peers.config import Privacy
+from peers.config_aggregator import Privacy
 from secagg import errors
 from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.aggregator.state import LEDGER_NAME

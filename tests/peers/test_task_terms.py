@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from peers.config import AggregatorConfig
+from peers.config_aggregator import AggregatorConfig
 from peers.task_terms import task_of
 from peers.toml_file import ConfigError
 from secagg import errors

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from peers import training
-from peers.config import Metric
+from peers.config_sections import Metric
 from peers.toml_file import ConfigError
 from peers.training import TrainResult
 from secagg import errors

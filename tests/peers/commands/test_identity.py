@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from peers import passphrase
-from peers.enrolment import read_card
+from peers.card import read_card
 from secagg.crypto import passphrase as sealing
 from secagg.crypto.passphrase import Passphrase
 from secagg.identity import Identity

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.enrolment import read_card
+from peers.card import read_card
 from tests.peers.commands.typed import (
     key_of_consortium,
     read_card_of,

@@ -35,7 +35,9 @@ def test_a_program_without_its_file_says_how_to_get_one(folder, program) -> None
 
 @pytest.mark.parametrize("program", ["aggregator", "hospital"])
 def test_a_mistyped_file_is_one_line(folder, program) -> None:
-    assert "there is no such file" in refused(program, "--config", "hopsital.toml")
+    assert "there is no file hopsital.toml" in refused(
+        program, "--config", "hopsital.toml"
+    )
 
 
 HOSPITAL = """

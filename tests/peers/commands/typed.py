@@ -4,8 +4,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+from peers.card import read_card
 from peers.cli import app
-from peers.enrolment import read_card
 
 RUNNER = CliRunner()
 

@@ -3,9 +3,16 @@
 Whoever has not proved an identity costs a socket, a TLS state and a timer, and may stay
 silent. So there are so many places; whoever is not proved in time is cut, and where all
 places are taken, one that has stood long makes room: of the address that holds most, so
-that a flood from one site does not push out the hospital at another. It cuts the socket
-itself, in the midst of a TLS handshake as well, and takes few connections in a turn of
-the loop: the rest wait in the kernel, and those at hand go on meanwhile.
+that a flood from one site does not push out the hospital at another.
+
+Who has shown TLS a certificate that it trusts goes before those who have shown nothing,
+so that strangers behind a hospital's own proxy do not push it out either: of each
+issuer one connection, the newest. That is the place more that there is for a hospital,
+so those who have to greet yet share `PLACES` among them, whatever hospitals show.
+
+It cuts the socket itself, in the midst of a TLS handshake as well, and takes few
+connections in a turn of the loop: the rest wait in the kernel, and those at hand go on
+meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +21,7 @@ import asyncio
 import collections
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any, Final
 
 PLACES: Final = 64
@@ -78,6 +85,21 @@ class Doorkeeper:
         timer = loop.call_later(self._seconds, self._turn_away, address)
         self._at_door[address] = _Guest(connection, timer)
 
+    def showed(self, address: Address, issuer: Hashable) -> None:
+        """Note that whoever connects from there showed TLS a certificate.
+
+        Args:
+            address: where it connects from.
+            issuer: who vouches for it. A hospital's own key does for all its leaves;
+                under an authority of the site's all hospitals have one issuer, and
+                then one place.
+        """
+        for guest in self._at_door.values():
+            if guest.issuer == issuer:
+                guest.issuer = None
+        if address in self._at_door:
+            self._at_door[address].issuer = issuer
+
     def proved(self, address: Address) -> None:
         """Note that whoever connects from there has proved an identity."""
         guest = self._at_door.pop(address, None)
@@ -93,11 +115,16 @@ class Doorkeeper:
         self._taken = 0
 
     def _least_welcome(self, comer: Address) -> Address:
-        """Return the oldest of the address that has most, the newcomer counted."""
-        count = collections.Counter(host for host, _ in self._at_door)
+        """Return the oldest of the address that has most, the newcomer counted.
+
+        Of those who have shown nothing, if there is one.
+        """
+        strangers = [a for a, guest in self._at_door.items() if guest.issuer is None]
+        found = strangers or [*self._at_door]
+        count = collections.Counter(host for host, _ in found)
         count[comer[0]] += 1
-        most = max(count[host] for host, _ in self._at_door)
-        return next(one for one in self._at_door if count[one[0]] == most)
+        most = max(count[host] for host, _ in found)
+        return next(one for one in found if count[one[0]] == most)
 
     def _turn_away(self, address: Address) -> None:
         guest = self._at_door.pop(address, None)
@@ -118,11 +145,12 @@ class Doorkeeper:
 
 
 class _Guest:
-    """An unproved connection, and when its time is over."""
+    """An unproved connection, when its time is over, and who vouches for it."""
 
     def __init__(self, connection: socket.socket, timer: asyncio.TimerHandle) -> None:
         self.connection = connection
         self.timer = timer
+        self.issuer: Hashable | None = None
 
 
 class GuardedSocket(socket.socket):

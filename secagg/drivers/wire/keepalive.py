@@ -144,12 +144,23 @@ def client_of(clock: Clock, lost: list[Exception]) -> type[ClientConnection]:
     return Client
 
 
-def server_of(clock: Clock) -> type[ServerConnection]:
-    """Return the kind of connection that a server makes."""
+def server_of(
+    clock: Clock, secured: Callable[[asyncio.BaseTransport], None]
+) -> type[ServerConnection]:
+    """Return the kind of connection that a server makes.
+
+    Args:
+        clock: the time.
+        secured: is told of every connection as soon as it may be read, after TLS.
+    """
 
     class Server(Heard, ServerConnection):
         now = staticmethod(clock.seconds)
         note = staticmethod(_leave)
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            secured(transport)
+            super().connection_made(transport)
 
     return Server
 

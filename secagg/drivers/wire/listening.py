@@ -18,7 +18,7 @@ from secagg import errors
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.wire import websocket
 from secagg.drivers.wire.addresses import is_loopback
-from secagg.drivers.wire.doorkeeper import BACKLOG, Doorkeeper, bound
+from secagg.drivers.wire.doorkeeper import BACKLOG, Address, Doorkeeper, bound
 from secagg.drivers.wire.keepalive import (
     KEEPALIVE_SECONDS,
     check_keepalive,
@@ -73,8 +73,7 @@ async def listen(
 
     async def handle(socket: ServerConnection) -> None:
         served.add(socket)
-        address = (socket.remote_address or ("", 0))[:2]
-        proved = functools.partial(guard.proved, address)
+        proved = functools.partial(guard.proved, _address(socket.transport))
         transport = WebSocketTransport(socket, proved)
         transport.watch(used, keepalive)
         await accept(transport)
@@ -86,7 +85,7 @@ async def listen(
                 handle,
                 sock=one,
                 ssl=context,
-                create_connection=server_of(used),
+                create_connection=server_of(used, functools.partial(_secured, guard)),
                 backlog=BACKLOG,
                 **both_ends(max_frame),
             )
@@ -97,6 +96,19 @@ async def listen(
             yield sockets[0].getsockname()[1]
         finally:
             await _ended_in_time(stack, served)
+
+
+def _secured(guard: Doorkeeper, transport: asyncio.BaseTransport) -> None:
+    """Tell the doorkeeper whose certificate TLS was shown, if it was shown one."""
+    # Empty where a context of the site's own asks for none, or verifies none.
+    shown = transport.get_extra_info("peercert")
+    if shown:
+        guard.showed(_address(transport), shown["issuer"])
+
+
+def _address(transport: asyncio.BaseTransport) -> Address:
+    host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
+    return host, port
 
 
 async def _ended_in_time(

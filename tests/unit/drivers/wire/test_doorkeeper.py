@@ -57,6 +57,63 @@ async def test_a_flood_from_one_address_pushes_out_its_own(pairs) -> None:
     keeper.close()
 
 
+async def test_who_showed_a_certificate_stays_where_strangers_of_its_address_flood(
+    pairs,
+) -> None:
+    keeper = Doorkeeper(2)
+    ours, hospital = pairs()
+    keeper.took(ours, ("10.0.0.1", 1))
+    keeper.showed(("10.0.0.1", 1), "bern")
+    flood = []
+    for port in range(2, 22):
+        ours, theirs = pairs()
+        keeper.took(ours, ("10.0.0.1", port))
+        flood.append(theirs)
+    assert not is_cut(hospital)
+    assert [is_cut(end) for end in flood] == [True] * 19 + [False]
+    keeper.close()
+
+
+async def test_an_issuer_keeps_one_place_and_its_newest_connection_has_it(
+    pairs,
+) -> None:
+    """So one captured key does not take the places of those who have to greet yet."""
+    keeper = Doorkeeper(3)
+    ends = []
+    for port in range(3):
+        ours, theirs = pairs()
+        keeper.took(ours, ("10.0.0.1", port))
+        keeper.showed(("10.0.0.1", port), "bern")
+        ends.append(theirs)
+    for port in range(3, 6):
+        ours, theirs = pairs()
+        keeper.took(ours, ("10.0.0.1", port))
+        ends.append(theirs)
+    assert [is_cut(end) for end in ends] == [True, True, False, True, False, False]
+    keeper.close()
+
+
+async def test_where_all_have_shown_one_the_oldest_makes_room(pairs) -> None:
+    """Nobody is kept out, not even by all the others of the roster."""
+    keeper = Doorkeeper(2)
+    ends = []
+    for port, issuer in enumerate(("bern", "zug")):
+        ours, theirs = pairs()
+        keeper.took(ours, ("10.0.0.1", port))
+        keeper.showed(("10.0.0.1", port), issuer)
+        ends.append(theirs)
+    ours, theirs = pairs()
+    keeper.took(ours, ("10.0.0.1", 2))
+    assert [is_cut(end) for end in [*ends, theirs]] == [True, False, False]
+    keeper.close()
+
+
+async def test_who_showed_a_certificate_after_it_was_cut_has_no_place(pairs) -> None:
+    keeper = Doorkeeper(1)
+    keeper.showed(("10.0.0.1", 1), "bern")
+    assert keeper.unproved == 0
+
+
 async def test_who_has_proved_itself_is_not_counted_and_not_cut(pairs) -> None:
     keeper = Doorkeeper(1, seconds=0.0)
     ours, theirs = pairs()

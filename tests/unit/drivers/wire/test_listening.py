@@ -10,13 +10,20 @@ from secagg import errors
 from secagg.drivers.wire import doorkeeper, websocket
 from secagg.drivers.wire.listening import listen
 from secagg.drivers.wire.transport import ConnectionLost
-from tests.unit.drivers.wire.ends import nobody
+from tests.unit.drivers.wire.ends import nobody, own_tls
 
 
 async def test_serving_others_without_tls_is_refused() -> None:
     with pytest.raises(errors.ConnectionRefused, match="TLS context"):
         async with listen("0.0.0.0", 0, nobody, None):  # noqa: S104
             pass
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: deaf\r\nUpgrade: websocket\r\n"
+    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 @contextlib.asynccontextmanager
@@ -26,12 +33,7 @@ async def deaf(port):
     with socket.socket() as one:
         one.setblocking(False)
         await loop.sock_connect(one, ("127.0.0.1", port))
-        upgrade = (
-            b"GET / HTTP/1.1\r\nHost: deaf\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-        )
-        await loop.sock_sendall(one, upgrade)
+        await loop.sock_sendall(one, UPGRADE)
         assert b"101" in await loop.sock_recv(one, 12)
         yield one
 
@@ -92,3 +94,36 @@ async def test_the_kernel_holds_as_many_as_the_doorkeeper_says(monkeypatch) -> N
     monkeypatch.setattr(doorkeeper.GuardedSocket, "listen", noted)
     async with listen("127.0.0.1", 0, nobody, None):
         assert set(held) == {doorkeeper.BACKLOG}
+
+
+class Noting(doorkeeper.Doorkeeper):
+    """Notes that somebody has shown a certificate."""
+
+    def __init__(self, places: int) -> None:
+        super().__init__(places)
+        self.shown = asyncio.Event()
+
+    def showed(self, address, issuer) -> None:
+        super().showed(address, issuer)
+        self.shown.set()
+
+
+async def test_a_hospital_keeps_its_place_beside_strangers_of_its_address() -> None:
+    """From its certificate on; they all come from the loopback here."""
+    theirs, ours = own_tls()
+    keeper = Noting(3)
+    async with (
+        asyncio.timeout(20),
+        listen("127.0.0.1", 0, nobody, theirs, keeper=keeper) as port,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=ours)
+        stack.callback(writer.close)
+        await keeper.shown.wait()
+        for count in range(1, 13):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            while keeper.unproved + keeper.turned_away <= count:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        assert keeper.turned_away == 10
+        writer.write(UPGRADE)
+        assert b"101" in await reader.readline()

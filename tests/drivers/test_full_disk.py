@@ -83,6 +83,19 @@ async def test_a_round_goes_on_at_the_step_that_failed(fails, step) -> None:
         await is_whole(world, aggregator, work)
 
 
+@pytest.mark.parametrize(
+    ("read", "at"), [("blamed", 1), ("blamed", COUNT), ("head", 0), ("last_round", 1)]
+)
+async def test_what_cannot_be_read_for_a_silo_ends_the_wait_for_it(
+    fails, read, at
+) -> None:
+    """At its Ready, or when it is told of the round: it would wait for ever."""
+    world = World(COUNT, "memory")
+    raised = fails(Journal, read, at)
+    async with halted(world, raised) as (aggregator, work):
+        await is_whole(world, aggregator, work)
+
+
 @pytest.mark.parametrize("at", [0, 5, 15])
 async def test_a_chunk_that_had_no_room_is_sent_again(fails, at) -> None:
     world = World(COUNT, "memory")

@@ -122,6 +122,27 @@ async def test_a_restarted_aggregator_goes_on_with_its_model(tmp_path) -> None:
     ]
 
 
+async def test_a_disk_that_fails_ends_the_program_and_a_restart_goes_on(
+    tmp_path, monkeypatch
+) -> None:
+    really, failures = Journal.add_link, [errors.StateError("the disk is full")]
+
+    def add_link(self, task_id, link, past):
+        if failures:
+            raise failures.pop()
+        really(self, task_id, link, past)
+
+    monkeypatch.setattr(Journal, "add_link", add_link)
+    programs = Programs(tmp_path, rounds=1)
+    with pytest.raises(errors.StateError, match="the disk is full"):
+        await programs.run()
+    assert programs.reports == []
+    again = Programs(tmp_path, rounds=1)
+    # The sum was opened: nobody has to come back for it.
+    await again.run(silos=())
+    assert [report.status for report in again.reports] == ["released"]
+
+
 async def test_a_finished_task_stays_finished(tmp_path) -> None:
     await Programs(tmp_path, rounds=1).run()
     again = Programs(tmp_path, rounds=1)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection
 from typing import Final
 
+from secagg import errors
 from secagg.drivers import progress
 from secagg.drivers.clock import Clock
 from secagg.drivers.progress import Observer
@@ -29,6 +30,7 @@ class Gathering:
         self._declined: set[PeerId] = set()
         self._observer = observer
         self._expected: frozenset[PeerId] = frozenset()
+        self._failure: errors.StateError | None = None
         self._changed = asyncio.Event()
 
     def add(self, peer: PeerId, ready: Ready) -> None:
@@ -77,6 +79,11 @@ class Gathering:
         self.barred |= frozenset(peers)
         self.remove(peers)
 
+    def fail(self, error: errors.StateError) -> None:
+        """Have `wait` raise an error of the disk: no Ready can be taken any more."""
+        self._failure = error
+        self._changed.set()
+
     async def wait(
         self,
         *,
@@ -98,6 +105,9 @@ class Gathering:
 
         Returns:
             Whether there are enough.
+
+        Raises:
+            StateError: what `fail` was told.
         """
         self._expected = expected
         timer = asyncio.create_task(clock.deadline(seconds))
@@ -128,14 +138,16 @@ class Gathering:
             needed = least - len(ready)
             self._observer(progress.RoundLate(ready=ready, needed=needed))
         while len(self.ready) < least:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
         return True
 
-    async def _change(self, timer: asyncio.Task[None]) -> None:
+    async def _change(self, *timers: asyncio.Task[None]) -> None:
+        """Wait for a change, or for the end of a timer."""
+        if self._failure is not None:
+            raise self._failure
         self._changed.clear()
         changed = asyncio.create_task(self._changed.wait())
         try:
-            await asyncio.wait({timer, changed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({changed, *timers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             changed.cancel()

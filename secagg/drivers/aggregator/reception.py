@@ -114,7 +114,20 @@ class Reception:
         self._inlet = Inlet()
 
     async def accept(self, transport: Transport) -> None:
-        """Serve one connection until it ends."""
+        """Serve one connection until it ends.
+
+        Raises:
+            StateError: the disk failed, and there is no round to end with it.
+        """
+        try:
+            await self._accept(transport)
+        except errors.StateError as error:
+            # Or the round would wait for ever for what cannot be taken.
+            if self._stage.round is None:
+                raise
+            self._stage.round.fail(error)
+
+    async def _accept(self, transport: Transport) -> None:
         gated = Gated(transport, self._inlet, chunk_frame=self._max_frame)
         try:
             let_in = functools.partial(self._let_in, gated)

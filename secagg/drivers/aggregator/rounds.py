@@ -134,6 +134,13 @@ class Round:
         if session is not None and not session.over:
             session.feed(events.Stopped(code="0-1", reason=reason))
 
+    def fail(self, error: errors.StateError) -> None:
+        """Have `run` raise an error of the disk that was met beside it."""
+        if self.session is None or self.session.over:
+            self.gathering.fail(error)
+        else:
+            self.session.fail(error)
+
     async def run(self) -> RoundOutcome:
         """Open sessions until one has a Result.
 

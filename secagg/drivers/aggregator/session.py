@@ -52,7 +52,7 @@ class Session:
             server,
             opening.spool,
             sink=self.feed,
-            fail=self._fail,
+            fail=self.fail,
             observer=around.observer,
         )
 
@@ -131,12 +131,20 @@ class Session:
         try:
             self._carry_out_all(effects)
         except errors.StateError as error:
-            self._fail(error)
+            self.fail(error)
             return
         if self.server.phase is not before:
             self._turned(before)
         elif effects and isinstance(event, events.Received | events.VectorStored):
             self._answered(event.peer)
+
+    def fail(self, error: BaseException) -> None:
+        """The disk failed: nothing more may be accepted, so nothing more goes out."""
+        self._broken = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
     def replay(self, peer: PeerId, held: bytes | None) -> None:
         """Send a member that reconnected what it has missed (rule 8-5)."""
@@ -246,18 +254,10 @@ class Session:
         def look(done: asyncio.Task[None]) -> None:
             error = None if done.cancelled() else done.exception()
             if error is not None:
-                self._fail(error)
+                self.fail(error)
 
         task.add_done_callback(look)
         return task
-
-    def _fail(self, error: BaseException) -> None:
-        """The disk failed: nothing more may be accepted, so nothing more goes out."""
-        self._broken = True
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self._ended.done():
-            self._ended.set_exception(error)
 
     def _answered(self, peer: PeerId) -> None:
         waiting = tuple(sorted(self.server.expected))

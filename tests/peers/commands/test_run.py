@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from peers.config import load_aggregator, load_hospital
+from secagg import errors
+from secagg.drivers.aggregator.journal import Journal
 from tests.peers.commands.typed import (
     AGGREGATOR,
     key_of_consortium,
@@ -127,3 +129,25 @@ def test_an_address_in_use_is_one_line(enrolled) -> None:
             sys.modules.pop("ward", None)
     assert "in use" in line
     assert str(port) in line
+
+
+def test_a_journal_that_cannot_be_written_ends_the_program_in_one_line(
+    enrolled, monkeypatch
+) -> None:
+    """For a supervisor, who starts it again: the round goes on from the journal."""
+
+    def full(self, *row):
+        raise errors.StateError("the disk is full: free some space and start again")
+
+    monkeypatch.setattr(Journal, "open_round", full)
+    (enrolled / "ward.py").write_text(
+        "import numpy as np\ndef first(): return {'w': np.ones(2)}\n"
+    )
+    text = AGGREGATOR.format(key=key_of_consortium(), model='factory = "ward:first"')
+    text = text.replace("[task]", "port = 0\n[task]")
+    (enrolled / "agg.toml").write_text(text)
+    try:
+        line = refused("aggregator", "--config", "agg.toml")
+    finally:
+        sys.modules.pop("ward", None)
+    assert "the disk is full" in line

@@ -1,5 +1,8 @@
 import asyncio
 
+import pytest
+
+from secagg import errors
 from secagg.drivers import progress
 from secagg.drivers.aggregator.gathering import Gathering
 from secagg.messages import Declined, Ready
@@ -50,6 +53,19 @@ async def test_the_wait_ends_once_all_expected_are_ready() -> None:
     assert not waiting.done()
     one.add(C, ready())
     assert await waiting
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_disk_that_fails_ends_the_wait(late) -> None:
+    one, clock, _ = gathering()
+    waiting = wait(one, clock)
+    await settle()
+    if late:
+        clock.expire()
+        await settle()
+    one.fail(errors.StateError("the disk is full"))
+    with pytest.raises(errors.StateError, match="the disk is full"):
+        await waiting
 
 
 async def test_at_the_deadline_enough_may_go_on() -> None:

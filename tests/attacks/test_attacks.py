@@ -12,9 +12,21 @@ from tests.attacks import (
     numbers,
     openings,
     protocol,
+    rosters,
 )
 
-GROUPS = (openings, dealt, protocol, masks, arithmetic, keys, load, fresh, numbers)
+GROUPS = (
+    openings,
+    dealt,
+    protocol,
+    masks,
+    arithmetic,
+    keys,
+    load,
+    fresh,
+    numbers,
+    rosters,
+)
 ATTACKS = [attack for group in GROUPS for attack in group.ATTACKS]
 
 

@@ -1,4 +1,4 @@
-"""The table of attacks in SECURITY.md: all 54, and what it names exists and is run."""
+"""The tables of attacks in SECURITY.md: all of them, and what they name is run."""
 
 import ast
 import functools
@@ -10,7 +10,7 @@ from tests.attacks.test_attacks import ATTACKS
 ROOT = pathlib.Path(__file__).parents[2]
 ROW = re.compile(r"^\| (\d+)(\*?) \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-COUNT = 54
+KNOWN, ON_ROSTERS = 54, 5
 DOES_NOT_APPLY = {52}
 
 
@@ -29,7 +29,7 @@ def functions(path):
 
 
 def test_every_attack_has_a_row() -> None:
-    assert [*rows()] == [*range(1, COUNT + 1)]
+    assert [*rows()] == [*range(1, KNOWN + ON_ROSTERS + 1)]
 
 
 def test_what_a_row_names_exists() -> None:

@@ -27,7 +27,7 @@ from tests.helpers import (
 )
 from tests.invariants import check_all
 from tests.machine.forge import lying, resigned
-from tests.machine.test_adversaries import only, refusals
+from tests.machine.lies import only, refusals
 from tests.machine.test_sparse import NEVER, ends_as_expected
 from tests.rules_off import switched_off
 from tests.samples import blob

@@ -17,7 +17,7 @@ from secagg.simulation.meter import SharedWork
 from tests.helpers import AGGREGATOR, assert_aborted, assert_exact, scene, silo, silos
 from tests.invariants import check_all
 from tests.machine.forge import lying
-from tests.machine.test_adversaries import refusals
+from tests.machine.lies import refusals
 
 N, C, D = 12, 1, 1
 NEVER = len(LOSS_ROUNDS)

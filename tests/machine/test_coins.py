@@ -92,15 +92,21 @@ LIES = [
 ]
 
 
+def lied_to_me(type_, lie):
+    """A session in which one list is another one for me alone."""
+    world = scene(**SPARSE)
+    lying(world, **{type_: only(ME, lie)})
+    world.run()
+    checked(world)
+    return world
+
+
 @pytest.mark.parametrize(("lie", "rule"), LIES)
 def test_a_client_deals_on_no_graph_of_other_coins(lie, rule) -> None:
-    world = scene(**SPARSE)
-    lying(world, CoinList=only(ME, lie))
-    world.run()
+    world = lied_to_me("CoinList", lie)
     assert refusals(world) == {ME: [rule]}
     assert sent(world, ME, "ShareKeys") == []
     assert_exact(world, [u for u in ALL if u != ME])
-    checked(world)
 
 
 def bent_signature(message):
@@ -125,12 +131,9 @@ CLOSED = [
 
 @pytest.mark.parametrize(("lie", "rule"), CLOSED)
 def test_4_10_4_no_coin_is_opened_under_a_key_list_that_is_refused(lie, rule) -> None:
-    world = scene(**SPARSE)
-    lying(world, KeyList=only(ME, lie))
-    world.run()
+    world = lied_to_me("KeyList", lie)
     assert refusals(world) == {ME: [rule]}
     assert sent(world, ME, "Coin") == []
-    checked(world)
 
 
 def test_4_10_4_a_key_list_that_comes_again_opens_the_same_coin() -> None:

@@ -1,9 +1,7 @@
 """secagg.drivers.silo.past: the sets and the prices of sums, kept across processes."""
 
-import pytest
-
 from secagg.differences import SummedSet
-from secagg.drivers.silo.store import MemoryStore, SqliteStore
+from secagg.drivers.silo.store import SqliteStore
 from secagg.messages import NoiseTerms
 from secagg.names import PeerId
 from tests.samples import blob
@@ -16,15 +14,6 @@ NOISE = NoiseTerms(
     adjacency="zero-out",
     delta=1e-5,
 )
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with SqliteStore(tmp_path / "state") as made:
-        yield made
 
 
 def test_at_the_start_there_is_nothing(store) -> None:

@@ -31,16 +31,6 @@ RECEIPT = Receipt(
 )
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request, tmp_path):
-    """A new store of each kind."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    with SqliteStore(tmp_path / "state") as made:
-        yield made
-
-
 def as_stores(memory: MemoryStore, durable: SqliteStore) -> list[ClientStore]:
     """Show the type checker that both are stores."""
     return [memory, durable]

@@ -241,8 +241,9 @@ async def test_an_observer_is_told_what_may_be_done_about_a_cut() -> None:
     await stopped(running)
 
 
-async def test_being_replaced_by_another_process_is_final_by_rule_8_4() -> None:
-    site = Site()
+@pytest.mark.parametrize("patient", [False, True])
+async def test_being_replaced_by_another_process_is_final_by_rule_8_4(patient) -> None:
+    site = Site(patient=patient)
     running = asyncio.create_task(site.uplink.run())
     far, _ = await site.admitted(1)
     await far.close(REPLACED)
@@ -284,15 +285,6 @@ async def test_a_patient_silo_dials_again_after_a_first_refusal() -> None:
     (made,) = site.told(progress.Connected)
     assert made.attempts == 4
     await stopped(running)
-
-
-async def test_being_replaced_is_final_for_a_patient_silo_too() -> None:
-    site = Site(patient=True)
-    running = asyncio.create_task(site.uplink.run())
-    far, _ = await site.admitted(1)
-    await far.close(REPLACED)
-    with pytest.raises(errors.ConnectionRefused, match="stop one of the two"):
-        await running
 
 
 async def test_a_refusal_at_the_door_after_a_connection_is_dialled_again() -> None:

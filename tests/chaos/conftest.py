@@ -1,10 +1,12 @@
 """One short run of chaos, for what is asked of it."""
 
+import copy
 from dataclasses import dataclass
 
 import pytest
 
 from tests.chaos.figures import SQLITE, Figures
+from tests.chaos.judge import Judge
 from tests.chaos.run import Database, no_database, run, worlds
 from tests.chaos.terms import Terms
 
@@ -38,3 +40,15 @@ def play(folder, database: Database = no_database) -> Played:
 def played(tmp_path_factory):
     """A run with the journal in SQLite."""
     return play(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.fixture(scope="session")
+def testimony(played):
+    """What the parties of a good run wrote."""
+    return Judge.of(played.terms)
+
+
+@pytest.fixture
+def judge(testimony):
+    """The judge of that run, before anything is bent."""
+    return copy.deepcopy(testimony)

@@ -1,8 +1,6 @@
 """The judge condemns: each verdict on a good run's testimony, bent in one place."""
 
-import copy
 import dataclasses
-from typing import Any
 
 import pytest
 
@@ -10,27 +8,19 @@ from secagg import codec, events, messages
 from secagg.crypto.transcript import LINK_START
 from secagg.drivers import progress
 from secagg.drivers.silo.store import SqliteStore
-from secagg.names import SessionId
-from tests.chaos.judge import TOO_FEW, Judge
+from tests.chaos.bending import (
+    NONE,
+    another_body,
+    bent,
+    first,
+    heard,
+    named,
+    of_type,
+    sent,
+    someone,
+)
+from tests.chaos.judge import TOO_FEW
 from tests.chaos.testimony import VECTOR
-from tests.chaos.testimony import heard as told
-from tests.invariants import digest
-from tests.recording import body_of
-
-NONE = SessionId(bytes(32))
-"""No session."""
-
-
-@pytest.fixture(scope="session")
-def testimony(played):
-    """What the parties of a good run wrote."""
-    return Judge.of(played.terms)
-
-
-@pytest.fixture
-def judge(testimony):
-    """The judge of that run, before anything is bent."""
-    return copy.deepcopy(testimony)
 
 
 def condemned(judge, verdict):
@@ -43,12 +33,6 @@ def test_a_good_run_passes(judge) -> None:
 
 
 # --- what is bent: the aggregator's account
-
-
-def first(judge):
-    """The oldest Result, and its session."""
-    outcome = judge.aggregator.chain[0]
-    return outcome["sid"], outcome
 
 
 def off_by_one(judge):
@@ -169,10 +153,6 @@ ACCOUNTS = [
 ]
 
 
-def named(cases):
-    return [pytest.param(*case, id=case[0].__name__) for case in cases]
-
-
 @pytest.mark.parametrize(("bend", "verdict"), named(ACCOUNTS))
 def test_the_aggregators_account_bent(judge, bend, verdict) -> None:
     bend(judge)
@@ -197,17 +177,6 @@ def test_a_sum_is_over_those_whose_input_was_accepted(judge) -> None:
 
 
 # --- what is bent: a hospital's account
-
-
-def someone(judge):
-    """A hospital that took part in the oldest session to its end."""
-    sid, _ = first(judge)
-    released = [
-        hospital
-        for hospital in judge.hospitals
-        if any(e.sid == sid and e.type == "Unmasking" for e in hospital.sent)
-    ]
-    return next(h for h in released if any(m[0] == sid for m in h.means))
 
 
 def mean_of(judge, **changes):
@@ -238,59 +207,6 @@ def secrets_unknown(judge):
     someone(judge).drawn["b_u"].clear()
 
 
-def one_secret_for_all(judge):
-    drawn = someone(judge).drawn["s_sk"]
-    drawn[:] = [drawn[0]] * len(drawn)
-    judge.hospitals = [h for h in judge.hospitals if h is someone(judge)]
-
-
-def log_of(judge, change):
-    """Put each event and its effects through a change."""
-    hospital = someone(judge)
-    hospital.log[:] = [change(event, effects) for event, effects in hospital.log]
-
-
-def bent(judge, kind, change):
-    """Put the effects of one kind through a change that returns several."""
-
-    def bend(event, effects):
-        after: list[object] = []
-        for effect in effects:
-            after += change(effect) if isinstance(effect, kind) else [effect]
-        return event, after
-
-    log_of(judge, bend)
-
-
-def sent(judge, type_, change):
-    """Put the envelopes that a hospital sent of a type through a change."""
-
-    def bend(effect):
-        here = effect.envelope.type == type_
-        return change(effect) if here else [effect]
-
-    bent(judge, events.Send, bend)
-
-
-def with_body(effect, body):
-    envelope = dataclasses.replace(effect.envelope, body=body)
-    return dataclasses.replace(effect, envelope=envelope)
-
-
-def heard(judge, type_, change):
-    """Put what a hospital was told of a type through a change; None takes it away."""
-
-    def bend(event, effects):
-        here = isinstance(event, events.Received) and event.envelope.type == type_
-        return (change(event) if here else event), effects
-
-    log_of(judge, bend)
-
-
-def another_body(event):
-    return with_body(event, event.envelope.body + b"\0")
-
-
 def another_list(judge):
     heard(judge, "InputList", another_body)
 
@@ -303,10 +219,6 @@ def other_shares(judge):
     hospital = someone(judge)
     dealt = [e for e, _ in hospital.log if of_type(e, "DealtShares")]
     hospital.log.append((another_body(dealt[0]), []))
-
-
-def of_type(event, type_):
-    return isinstance(event, events.Received) and event.envelope.type == type_
 
 
 def a_list_of_no_session(judge):
@@ -357,122 +269,6 @@ HOSPITALS = [
 def test_a_hospitals_account_bent(judge, bend, verdict) -> None:
     bend(judge)
     condemned(judge, verdict)
-
-
-# --- what is bent: what never may happen
-
-
-def no_certificate(judge):
-    """I2."""
-    heard(judge, "Certificate", lambda event: events.Stopped(code="0-1", reason=""))
-
-
-def a_second_vote(judge):
-    """I3."""
-    sent(judge, "Consistency", lambda e: [e, with_body(e, e.envelope.body + b"\0")])
-
-
-def a_second_input(judge):
-    """I4, of what is sent."""
-    sent(judge, "MaskedInput", lambda e: [e, with_body(e, e.envelope.body + b"\0")])
-
-
-def masked_twice(judge):
-    """I4, of what is masked."""
-    bent(
-        judge,
-        events.MaskVector,
-        lambda e: [e, dataclasses.replace(e, seeds=e.seeds[::-1])],
-    )
-
-
-def masks_of_another_session(judge):
-    """I5."""
-    seeds = []
-
-    def bend(effect):
-        seeds.append(effect.seeds)
-        return [dataclasses.replace(effect, seeds=seeds[0])]
-
-    bent(judge, events.MaskVector, bend)
-
-
-def an_own_secret_sent(judge):
-    """I6."""
-    hospital = someone(judge)
-    body = hospital.sent[-1].body
-    hospital.drawn["b_u"].append(body[-32:])
-
-
-def joined_twice(judge):
-    """I7."""
-    bent(judge, events.PersistJoined, lambda e: [e, e])
-
-
-def joined_after_the_root(judge):
-    """I8."""
-
-    def bend(effect):
-        again = events.PersistJoined(
-            task_id=effect.task_id, round_no=effect.round_no, attempt=3
-        )
-        return [effect, again]
-
-    bent(judge, events.PersistSpent, bend)
-
-
-def spent_too_late(judge):
-    """4.1-9, on which I8 rests."""
-    bent(judge, events.PersistSpent, lambda e: [])
-
-
-def says(envelope) -> Any:
-    return body_of(envelope)
-
-
-def a_share_of_the_other_kind(judge):
-    """I1: each share opens the commitment to a key, and own masks are to be removed."""
-    me, (sid, _) = someone(judge), first(judge)
-    said = {e.type: says(e) for e in (*me.sent, *told(me)) if e.sid == sid}
-    dealers, released = said["DealerList"].dealers, said["Unmasking"].shares
-    shares = dict(zip(dealers, released, strict=True))
-
-    def other_kind(entry):
-        names = (entry.dealer.encode(), me.id.encode())
-        share = shares.get(entry.dealer) or bytes(32)
-        com_s = digest("secagg/1/com-s", sid, *names, share)
-        return dataclasses.replace(entry, com_b=bytes(32), com_s=com_s)
-
-    def committed(event):
-        if event.envelope.sid != sid:
-            return event
-        entries = tuple(map(other_kind, says(event.envelope).entries))
-        return with_body(
-            event, codec.encode_body(messages.DealtShares(entries=entries))
-        )
-
-    heard(judge, "DealtShares", committed)
-
-
-INVARIANTS = [
-    (a_share_of_the_other_kind, "'s'"),
-    (no_certificate, "I2"),
-    (a_second_vote, "I3"),
-    (a_second_input, "I4"),
-    (masked_twice, "I4: two y_u"),
-    (masks_of_another_session, "I5"),
-    (an_own_secret_sent, "I6"),
-    (joined_twice, "I7"),
-    (joined_after_the_root, "I8"),
-    (spent_too_late, "spent before it was durable"),
-]
-
-
-@pytest.mark.parametrize(("bend", "verdict"), named(INVARIANTS))
-def test_what_never_may_happen_is_told(judge, bend, verdict) -> None:
-    bend(judge)
-    with pytest.raises(AssertionError, match=verdict):
-        judge.check_invariants()
 
 
 # --- what is bent: the state that a hospital is left with

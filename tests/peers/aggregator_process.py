@@ -6,11 +6,14 @@ import os
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
+from peers.demo.processes import end_with_parent
+
 
 def main(path: str, log: Connection) -> None:
     """Run `secagg aggregator`; its standard error goes to `log`."""
     from peers.cli import app
 
+    end_with_parent()
     os.dup2(log.fileno(), 2)
     app(["aggregator", "--config", path])
 

@@ -302,9 +302,11 @@ class Survival:
 
     async def all_but_one_answered(self, phase: str, since: int) -> None:
         """Return once the phase waits for the held silo alone."""
-        lines = self.aggregator
-        await lines.until(logged("phase_reached", phase=phase), since)
-        await lines.until(logged("answered", waiting_for=[HELD]), since)
+        party = self.aggregator
+        reached = await party.until(logged("phase_reached", phase=phase), since)
+        # In a phase before it the held silo may have been the last as well.
+        here = party.lines.index(reached, since)
+        await party.until(logged("answered", waiting_for=[HELD]), here)
 
 
 def _milliseconds(stamp: str) -> int:

@@ -19,7 +19,10 @@ from secagg import kernels
 from secagg.crypto.prg import ElementStream, replacements
 from secagg.engine.interface import MaskSeed
 from secagg.engine.sums import BLOCK, ROWS, Sums, lazy_sums
-from secagg.engine.threads import ThreadedEngine, aligned
+from secagg.engine.threads import Adder, ThreadedEngine, aligned
+
+# Setting up a cipher takes as long as 6,000 words.
+_LEAST_SLICE: Final = 1 << 15
 
 # Rejections that are put right together; a few hundred bytes each while it lasts.
 _MANY: Final = 1 << 12
@@ -36,18 +39,19 @@ class NumpyThreads(ThreadedEngine):
         super().__init__(width, workers)
         self._scratch = _Scratch(width)
 
-    def _add(
-        self,
-        acc: NDArray[np.uint32],
-        seeds: Sequence[MaskSeed],
-        signs: Sequence[int],
-        start: int,
-    ) -> None:
-        streams = [
-            ElementStream(seed.key, seed.tag, self._width, start) for seed in seeds
-        ]
-        part = _Slice(acc, self._p, streams, signs, start)
-        part.run(self._scratch.tables, self._scratch.sums)
+    def _adder(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> Adder:
+        def add(acc: NDArray[np.uint32], start: int) -> None:
+            streams = [
+                ElementStream(seed.key, seed.tag, self._width, start) for seed in seeds
+            ]
+            part = _Slice(acc, self._p, streams, signs, start)
+            part.run(self._scratch.tables, self._scratch.sums)
+
+        return add
+
+    def _least_slice(self, seeds: int) -> int:
+        del seeds
+        return _LEAST_SLICE
 
 
 class _Scratch(threading.local):

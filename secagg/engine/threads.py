@@ -21,11 +21,11 @@ from secagg.engine.interface import MaskSeed, check_arguments
 _Part = TypeVar("_Part")
 _Made = TypeVar("_Made")
 
+Adder = Callable[[NDArray[np.uint32], int], None]
+"""Adds masks into a slice of the accumulator, whose position comes second."""
+
 # A cache line, and the widest register: loads across two lines take up to half longer.
 _LINE: Final = 64
-
-# Setting up a cipher takes as long as 6,000 words: a smaller slice is not worth it.
-_LEAST_SLICE: Final = 1 << 15
 
 # Slices begin with the sixteen ChaCha20 blocks that are drawn together.
 _GROUP: Final = 1 << 8
@@ -87,17 +87,19 @@ class ThreadedEngine(abc.ABC):
         See `MaskEngine.accumulate`.
         """
         check_arguments(acc, seeds, signs, start, stop)
-        if not len(acc):
+        if not len(acc) or not seeds:
             return
-        most = self._workers * self.slices_each if self._workers > 1 else 1
-        cuts = _cuts(len(acc), most)
+        add = self._adder(seeds, signs)
+        cuts = _cuts(
+            len(acc), self._workers, self.slices_each, self._least_slice(len(seeds))
+        )
         if len(cuts) == 1:
-            self._add(acc, seeds, signs, start)
+            add(acc, start)
             return
 
         def run(cut: tuple[int, int]) -> None:
             low, high = cut
-            self._add(acc[low:high], seeds, signs, start + low)
+            add(acc[low:high], start + low)
 
         # Waits for all of them, and raises what one raised.
         list(self._pool.map(run, cuts))
@@ -116,18 +118,22 @@ class ThreadedEngine(abc.ABC):
         return self if self._workers == 1 else type(self)(self._width, 1)
 
     @abc.abstractmethod
-    def _add(
-        self,
-        acc: NDArray[np.uint32],
-        seeds: Sequence[MaskSeed],
-        signs: Sequence[int],
-        start: int,
-    ) -> None:
-        """Add masks into one slice of the accumulator; `start` is its position."""
+    def _adder(self, seeds: Sequence[MaskSeed], signs: Sequence[int]) -> Adder:
+        """Return what adds masks into any slice, on several threads at once."""
+
+    @abc.abstractmethod
+    def _least_slice(self, seeds: int) -> int:
+        """Return the elements below which a slice is not worth a thread."""
 
 
-def _cuts(size: int, most: int) -> list[tuple[int, int]]:
-    """Return the bounds of at most `most` slices, none small but a lone one."""
-    count = max(1, min(most, size // (_LEAST_SLICE + _GROUP)))
+def _cuts(size: int, workers: int, each: int, least: int) -> list[tuple[int, int]]:
+    """Return the bounds of the slices, none small but a lone one.
+
+    Beyond one for each thread, a multiple of the threads: of three slices on two
+    threads, one would wait for long.
+    """
+    most = workers * each if workers > 1 else 1
+    count = max(1, min(most, size // (least + _GROUP)))
+    count -= count % workers if count > workers else 0
     begins = (size * k // count // _GROUP * _GROUP for k in range(count))
     return list(itertools.pairwise([*begins, size]))

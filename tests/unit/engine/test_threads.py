@@ -37,7 +37,7 @@ def masked(engine, start, size):
 @pytest.mark.parametrize("workers", [1, 2, 3, 5])
 @pytest.mark.parametrize("width", [16, 27, 32])
 def test_the_number_of_threads_does_not_change_the_sum(made, width, workers):
-    size = 4 * threads._LEAST_SLICE + 13
+    size = (1 << 17) + 13
     alone = masked(NumpyThreads(width, 1), 3, size)
     assert np.array_equal(masked(made(width, workers), 3, size), alone)
 
@@ -53,22 +53,31 @@ def test_several_threads_may_use_one_engine_at_once(made):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 16])
+@pytest.mark.parametrize("each", [1, 4])
+@pytest.mark.parametrize("least", [0, 32, 1 << 15])
 @pytest.mark.parametrize("size", [0, 1, 32_767, 32_768, 65_535, 65_536, 1_000_003])
-def test_slices_make_up_the_window_and_none_is_small(size, workers):
-    cuts = threads._cuts(size, workers)
+def test_slices_make_up_the_window_and_none_is_small(size, workers, each, least):
+    cuts = threads._cuts(size, workers, each, least)
     assert cuts[0][0] == 0
     assert cuts[-1][1] == size
     assert all(left[1] == right[0] for left, right in itertools.pairwise(cuts))
-    assert len(cuts) <= workers
+    assert len(cuts) <= workers * each
     if len(cuts) > 1:
-        assert min(b - a for a, b in cuts) >= threads._LEAST_SLICE
+        assert min(b - a for a, b in cuts) >= least
+
+
+@pytest.mark.parametrize("workers", [2, 3, 16])
+@pytest.mark.parametrize("size", [100_000, 1_000_003])
+def test_no_thread_waits_for_one_with_a_slice_more(size, workers):
+    count = len(threads._cuts(size, workers, 4, 1 << 15))
+    assert count < workers or count % workers == 0
 
 
 def test_an_error_in_a_thread_reaches_the_caller(made, monkeypatch):
     def broken(*_):
         raise errors.ParameterError("broken on purpose")
 
-    monkeypatch.setattr(made, "_add", broken)
+    monkeypatch.setattr(made, "_adder", lambda *_: broken)
     with pytest.raises(errors.ParameterError, match="on purpose"):
         masked(made(20, 2), 0, 100_000)
 

@@ -1,12 +1,13 @@
-"""Attacks 1 to 4 and 53: on what is opened, or sent, more than once in a session.
+"""Attacks 1 to 4, 11 and 53: on what is opened, or sent, more than once.
 
-The attacker wins with a member's input, and with nothing less.
+The attacker wins with a member's input or weight, and with nothing less.
 """
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -30,6 +31,8 @@ from tests.recording import RecordedClient, RecordedEntropy
 from tests.rules_off import switched_off
 
 VICTIM, ME = silo(1), silo(2)
+OWN = Policy(corruption_bound=1, smallest_sparse=0, sparse_corrupt_percent=0)
+"""Floors of the hospitals that leave room for sessions of four out of five."""
 
 
 def robbed(world: Scene, corrupt: tuple[int, ...] = ()) -> bool:
@@ -138,18 +141,22 @@ def _nothing_latched():
 
 def a_round_joined_again_after_a_restart() -> bool:
     """The same updates are summed with the victim and without it."""
-    own = Policy(corruption_bound=1, smallest_sparse=0, sparse_corrupt_percent=0)
-    world = scene(5, policy=own)
+    world = scene(5, policy=OWN)
     world.run()
     for u, client in world.clients.items():
         world.clients[u] = restarted(world, client)
-    del world.clients[VICTIM]
     end = world.outcome(AGGREGATOR)
     assert isinstance(end, events.Completed)
-    again = world.next_session(link=end.link)
+    return differs_by_the_victim(world, without_it(world, link=end.link))
+
+
+def without_it(world: Scene, **of_session: Any) -> Scene:
+    """A further session of the same clients, but for the victim."""
+    del world.clients[VICTIM]
+    again = world.next_session(**of_session)
     again.engine = ReferenceEngine(again.server.params.width)
     again.run()
-    return differs_by_the_victim(world, again)
+    return again
 
 
 def differs_by_the_victim(world: Scene, again: Scene) -> bool:
@@ -182,6 +189,32 @@ def restarted(world: Scene, client: RecordedClient) -> RecordedClient:
         aggregator=AGGREGATOR,
         memory={world.task.task_id: memory},
     )
+
+
+# --- 11: sums that are subtracted
+
+
+def one_update_in_two_attempts() -> bool:
+    """The Result of the first attempt is withheld: it failed, says the aggregator."""
+    world = scene(5, policy=OWN)
+    lying(world, Result=lambda message, to: None)
+    world.run()
+    for u in world.clients:
+        tell(world, msg.Abort(rule="0-1", detail="", missing=()), to=u)
+    return differs_by_the_victim(world, without_it(world, attempt=2))
+
+
+def two_sums_that_one_member_sets_apart() -> bool:
+    """Of two rounds, whose weights are the same: the number of its patients."""
+    own = replace(OWN, min_difference=2)
+    world = scene(5, policy=own, weights=[37, 10, 20, 30, 40])
+    end = world.run()
+    assert isinstance(end, events.Completed)
+    after = without_it(world, round_no=2, link=end.link).outcome(AGGREGATOR)
+    if not isinstance(after, events.Completed):
+        return False
+    first, second = (dict(one.result.extras)["weight"] for one in (end, after))
+    return first - second == world.weights[VICTIM]
 
 
 # --- 53: two inputs under one mask
@@ -224,5 +257,7 @@ ATTACKS = [
     Attack(2, votes_for_another_story, without("4.6-3")),
     Attack(3, a_second_answer_to_another_u3, _nothing_latched),
     Attack(4, a_round_joined_again_after_a_restart, without("4.1-6", "4.1-8")),
+    Attack(11, one_update_in_two_attempts, without("4.1-8")),
+    Attack(11, two_sums_that_one_member_sets_apart, without("4.5-8")),
     Attack(53, two_inputs_under_one_mask, without("3.4-6", "3.4-7")),
 ]

@@ -10,8 +10,9 @@ import pytest
 
 from secagg import durable, errors
 from secagg.drivers import progress
+from secagg.drivers.aggregator.blobs import BlobStore
 from secagg.drivers.aggregator.journal import Journal
-from secagg.drivers.aggregator.spool import FileSpool
+from secagg.drivers.aggregator.spool import FileSpool, UploadLostError
 from tests.drivers.world import PATIENCE_SECONDS, World, error_of, is_mean_of
 
 COUNT = 4
@@ -124,6 +125,26 @@ async def test_an_upload_that_was_not_synced_is_sent_anew(monkeypatch) -> None:
         if isinstance(event, progress.ChunkStored) and event.peer == raised[0]
     ]
     assert again == [1, 2, 3, 1, 2, 3, 4]
+
+
+async def test_a_sum_whose_release_had_no_room_is_opened_again(fails) -> None:
+    """Its updates are spent: no other session may have them (rule 4.1-8)."""
+    world = World(COUNT, "memory")
+    raised = fails(BlobStore, "write", 0)
+    async with halted(world, raised) as (aggregator, work):
+        await is_whole(world, aggregator, work)
+
+
+async def test_a_sum_of_which_an_upload_is_lost_ends_for_everybody(fails) -> None:
+    world = World(COUNT, "memory")
+    raised = fails(FileSpool, "read", 3, UploadLostError("not what it sent"))
+    async with halted(world, raised) as (aggregator, work):
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            ends = await asyncio.gather(*work)
+        assert {(type(end), end.code) for end in ends} == {
+            (errors.SessionAborted, "0-2")
+        }
+        assert aggregator.open_round is None
 
 
 async def test_a_disk_that_is_full_still_is_said_again(fails) -> None:

@@ -266,11 +266,11 @@ class Aggregator:
         self._reception.announce()
         try:
             result = await round_.run()
-        except errors.StateError:
-            # It stays open, here and in the journal.
-            raise
-        except Exception:
-            self._stage.retire(round_)
+        except Exception as error:
+            # After a failed disk it stays open, here and in the journal.
+            told = round_.session is not None and round_.session.stopped
+            if told or not isinstance(error, errors.StateError):
+                self._stage.retire(round_)
             raise
         self._note(round_, result)
         return result

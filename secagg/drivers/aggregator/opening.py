@@ -73,7 +73,8 @@ class Opening:
 
         Raises:
             ReleaseRefused: the budget is spent (rule 10-3).
-            StateError: a stored chunk is damaged, or the disk is full.
+            UploadLostError: a stored chunk is damaged.
+            StateError: the disk is full; it can be opened again.
         """
         try:
             result = self._released(effect, told)

@@ -15,9 +15,9 @@ from typing import assert_never
 from secagg import errors, events
 from secagg.drivers import progress
 from secagg.drivers.aggregator.opening import Opening
+from secagg.drivers.aggregator.spool import UploadLostError
 from secagg.drivers.aggregator.storing import Storing
 from secagg.drivers.aggregator.surroundings import Surroundings
-from secagg.messages import Result
 from secagg.names import PeerId
 from secagg.server import Server
 from secagg.transitions import ServerPhase
@@ -217,11 +217,13 @@ class Session:
                 await work
             raise
         except Exception as error:  # noqa: BLE001 it is raised again by `ended`
-            self._refuse(error)
+            # What lies on the disk opens it again, once there is room.
+            lost = not isinstance(error, errors.StateError)
+            if lost or isinstance(error, UploadLostError):
+                self._refuse(error)
+            else:
+                self.fail(error)
             return
-        self._opened(result)
-
-    def _opened(self, result: Result) -> None:
         self.feed(events.SumOpened(result=result))
 
     def _refuse(self, error: Exception) -> None:

@@ -38,6 +38,10 @@ _SYNC_BYTES: Final = 4 << 20
 _SESSION: Final = re.compile(r"[0-9a-f]{64}")
 
 
+class UploadLostError(errors.StateError):
+    """What a member sent cannot be read back: the round has to be repeated."""
+
+
 class Spool(abc.ABC):
     """The uploads of one session. Calls for one peer must not overlap."""
 
@@ -98,7 +102,7 @@ class Spool(abc.ABC):
 
         Raises:
             LocalProtocolError: it is not stored.
-            StateError: what is stored is not what came.
+            UploadLostError: what is stored is not what came, or cannot be read.
         """
         if not 0 <= index < self.next_index(peer):
             raise errors.LocalProtocolError(f"chunk {index} of {peer} is not stored")
@@ -244,9 +248,9 @@ class FileSpool(Spool):
                 file.seek(self._offset(index))
                 leaf, chunk = file.read(_LEAF_SIZE), file.read(size)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise UploadLostError(str(_unusable(path, error))) from error
         if leaf != vector.leaf_hash(self.sid, index, chunk):
-            raise errors.StateError(
+            raise UploadLostError(
                 f"chunk {index} in {path} is not what {peer} sent: check the disk; the"
                 " round has to be repeated"
             )

@@ -9,7 +9,7 @@ import pytest
 
 from secagg import errors, packing, vector
 from secagg.drivers.aggregator import spool as spools
-from secagg.drivers.aggregator.spool import FileSpool
+from secagg.drivers.aggregator.spool import FileSpool, UploadLostError
 from secagg.names import PeerId, SessionId
 from tests.memory_spool import MemorySpool
 
@@ -216,7 +216,7 @@ def test_a_chunk_altered_on_the_disk_is_not_read(tmp_path, path) -> None:
     data[ENDS[1] + 40] ^= 1
     path.write_bytes(data)
     assert spool.read(BERN, 0) == PARTS[0]
-    with pytest.raises(errors.StateError, match="bern"):
+    with pytest.raises(UploadLostError, match="bern"):
         spool.read(BERN, 1)
 
 
@@ -376,7 +376,7 @@ def test_a_spool_that_vanished_is_named(tmp_path, path) -> None:
     spool = FileSpool(tmp_path, SID, CHUNKS)
     fill(spool, count=1)
     path.unlink()
-    with pytest.raises(errors.StateError, match=str(path)):
+    with pytest.raises(UploadLostError, match=str(path)):
         spool.read(BERN, 0)
     with pytest.raises(errors.StateError, match=str(path)):
         spool.append(BERN, 1, PARTS[1])

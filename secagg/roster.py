@@ -225,8 +225,9 @@ class SignedRoster:
             "2.1-2",
             sign.verify(consortium_key, self.signature, message),
             f"version {self.claimed.version} of the roster is not signed by the pinned"
-            f" consortium key {fingerprint(consortium_key)}: compare that fingerprint"
-            " with the consortium's, and fetch the roster again",
+            f" consortium key {fingerprint(consortium_key)}: if the consortium reads"
+            " out another fingerprint, correct `consortium_key`; else fetch the roster"
+            " again",
         )
         return self.claimed
 

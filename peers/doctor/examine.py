@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
-from peers.config import load_aggregator, load_hospital
+from peers.config import kind_of, load_aggregator, load_hospital
 from peers.config_aggregator import AggregatorConfig
 from peers.config_hospital import HospitalConfig
 from peers.doctor import canary, code, line, site
@@ -21,10 +19,6 @@ from secagg.drivers.clock import Clock, SystemClock
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.params import input_floor
 from secagg.roster import AGGREGATOR, HOSPITAL
-
-_OF_AGGREGATORS: Final = frozenset(
-    {"task", "listen", "model", "journal", "unmasking", "privacy"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +39,7 @@ async def examine(path: Path, report: Report, means: Means | None = None) -> Non
     """
     used = means or Means()
     load: Callable[[Path], HospitalConfig | AggregatorConfig] = load_hospital
-    if is_aggregators(path):
+    if kind_of(path) is AggregatorConfig:
         load = load_aggregator
     with report.checking("configuration"):
         config = load(path)
@@ -61,15 +55,6 @@ async def examine(path: Path, report: Report, means: Means | None = None) -> Non
             await _aggregator(report, config, member, path.parent, used)
 
 
-def is_aggregators(path: Path) -> bool:
-    """Return whether a file is an aggregator's; what is no TOML is a hospital's."""
-    try:
-        keys = set(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return False
-    return bool(keys & _OF_AGGREGATORS)
-
-
 async def _hospital(
     report: Report,
     config: HospitalConfig,
@@ -81,8 +66,7 @@ async def _hospital(
     code.check_packages(report, code.hospital_packages(config))
     site.check_engine(report, config.engine)
     code.check_trainer(report, config, folder)
-    with report.checking("policy"):
-        policy_of(config.policy, config.tasks)
+    check_policy(report, config, member)
     if member is None or not report.passed_check("roster"):
         return
     await _line(report, config, member, means)
@@ -93,6 +77,23 @@ async def _hospital(
         entropy=means.entropy,
         engine=config.engine,
     )
+
+
+def check_policy(
+    report: Report, config: HospitalConfig, member: Membership | None
+) -> None:
+    """Check the policy, and that the roster is not below what it asks for."""
+    with report.checking("policy"):
+        policy = policy_of(config.policy, config.tasks)
+        least = max(policy.min_members, 3 * policy.corruption_bound + 1)
+        hospitals = 0 if member is None else len(member.roster.hospitals)
+        if 0 < hospitals < least:
+            report.warn(
+                "policy",
+                f"it asks for sessions of {least} hospitals or more, and the roster has"
+                f" {hospitals}: none is joined before more are accepted, or"
+                " min_members and corruption_bound in [policy] are lower",
+            )
 
 
 async def _line(

@@ -180,7 +180,11 @@ async def _check_door(report: Report, way: Way) -> None:
         # Each time with more of the roster, if we are behind.
         while not await _let_in(way):
             pass
-        report.ok("door", f"{way.aggregator} let {way.member.identity.id} in")
+        report.ok(
+            "door",
+            f"{way.aggregator} let {way.member.identity.id} in, under version"
+            f" {way.member.roster.version} of the roster",
+        )
 
 
 async def _let_in(way: Way) -> bool:

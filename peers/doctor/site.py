@@ -23,6 +23,7 @@ from secagg.crypto.fingerprint import fingerprint
 from secagg.drivers import private
 from secagg.drivers.postgres import DatabaseUrl, Postgres
 from secagg.drivers.silo.store import FILE_NAME, SqliteStore
+from secagg.drivers.wire.door import check_enrolled
 from secagg.names import VERSION
 from secagg.roster import AGGREGATOR, HOSPITAL
 
@@ -51,44 +52,26 @@ def check_member(report: Report, config: Member) -> Membership | None:
     return None
 
 
-def _missing(member: Membership) -> str:
-    """Say why the newest version may not have this member, and what to do."""
-    peer = member.identity.id
-    was = [one.version for one in member.book.versions if peer in one]
-    if was:
-        return (
-            f"{peer} is not in it any more: the consortium revoked it after version"
-            f" {was[-1]}; ask the consortium, which alone can accept it again"
-        )
-    return (
-        f"{peer} is not in it: send the card to the consortium (`secagg identity show"
-        " --card`), and use the roster it signs then"
-    )
-
-
 def _check_enrolled(report: Report, config: Member, member: Membership) -> None:
-    roster, ours = member.roster, member.identity
-    role = HOSPITAL if isinstance(config, HospitalConfig) else AGGREGATOR
+    roster, book = member.roster, member.book
     said = (
         f"version {roster.version} of {roster.consortium}, hash"
         f" {roster.hash.hex()[:12]}, {len(roster.hospitals)} hospitals"
     )
-    if ours.id not in roster:
-        report.fail("roster", f"{said}; {_missing(member)}")
-    elif roster.member(ours.id).key != ours.key.public:
-        report.fail(
-            "roster",
-            f"{said}; it has {ours.id} with the key {roster.fingerprint(ours.id)}, and"
-            f" the identity file has {ours.fingerprint}: use the file that is"
-            " enrolled, or have the consortium rotate the key (`secagg roster rotate`)",
-        )
-    elif roster.member(ours.id).role != role:
-        report.fail(
-            "roster",
-            f"{said}; {ours.id} is no {role} in it: use another identity, or have the"
-            " consortium correct its role",
-        )
-    elif not roster.aggregators:
+    hospital = isinstance(config, HospitalConfig)
+    try:
+        check_enrolled(member.identity, book, HOSPITAL if hospital else AGGREGATOR)
+    except errors.NotEnrolled as error:
+        if hospital and book.grows:
+            report.warn(
+                "roster",
+                f"{error}. The aggregator may have a newer version, which the hospital"
+                " takes by itself: see the line `door`",
+            )
+        else:
+            report.fail("roster", str(error))
+        return
+    if not roster.aggregators:
         report.fail("roster", f"{said}; no aggregator is in it: get the newest one")
     else:
         report.ok("roster", f"{said}, signed by the consortium")

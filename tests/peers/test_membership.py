@@ -38,7 +38,7 @@ def test_a_member_has_its_identity_and_the_roster(consortium) -> None:
 
 def test_2_1_2_a_roster_of_another_consortium_is_refused(consortium) -> None:
     other = consortium.roster.member("zug").key
-    with pytest.raises(EnrolmentError, match=r"2\.1-2.*compare that fingerprint"):
+    with pytest.raises(EnrolmentError, match=r"2\.1-2.*correct `consortium_key`"):
         Membership.of(member_config(consortium, key=other))
 
 

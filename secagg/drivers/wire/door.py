@@ -76,32 +76,36 @@ def _disagreement(door: Door, said: Challenge | Hello, peer: PeerId) -> str:
     )
 
 
-def check_enrolled(identity: Identity, book: RosterBook) -> None:
-    """Check that a hospital takes part under its own key (rule 8-9).
+def check_enrolled(identity: Identity, book: RosterBook, role: str = HOSPITAL) -> None:
+    """Check that a member takes part under its own key and in its role (rule 8-9).
 
     Raises:
         NotEnrolled: the newest version does not have it so; says what it has.
     """
     roster, peer = book.newest, identity.id
     now = roster.member(peer) if peer in roster else None
-    hospital = now is not None and now.role == HOSPITAL
-    if now is not None and hospital and now.key == identity.key.public:
+    if now is not None and now.role == role and now.key == identity.key.public:
         return
     told = f"rule 8-9: version {roster.version} of the roster of {roster.consortium}"
-    if now is not None and hospital:
+    if now is not None and now.role == role:
         raise errors.NotEnrolled(
             f"{told} has {peer} with the key {roster.fingerprint(peer)}, and not with"
             f" ours, {identity.fingerprint}: start with the identity of that key, or"
             " have the consortium rotate the key to ours"
         )
+    if now is not None:
+        raise errors.NotEnrolled(
+            f"{told} has {peer} as {now.role}, and not as {role}: start with another"
+            " identity, or have the consortium correct the role"
+        )
     was = [one.version for one in book.versions if peer in one]
     if was:
         raise errors.NotEnrolled(
-            f"{told} has no hospital {peer}: the consortium revoked it after version"
+            f"{told} has no {role} {peer}: the consortium revoked it after version"
             f" {was[-1]}; ask the consortium, which alone can accept it again"
         )
     raise errors.NotEnrolled(
-        f"{told} has no hospital {peer} with the key {identity.fingerprint}: hand its"
+        f"{told} has no {role} {peer} with the key {identity.fingerprint}: hand its"
         " card to the consortium (`secagg roster accept`); it is let in as soon as the"
         " aggregator has the new version (`secagg roster install` there)"
     )

@@ -77,7 +77,7 @@ def test_a_roster_of_another_consortium_is_one_line(hospital_file) -> None:
     path = hospital_file(key=read_card_of("agg").key.hex())
     line = refused("hospital", "--config", path)
     assert "2.1-2" in line
-    assert "fingerprint" in line
+    assert "another fingerprint, correct `consortium_key`" in line
 
 
 def test_an_identity_that_is_not_enrolled_is_one_line(hospital_file, enrolled) -> None:
@@ -151,3 +151,12 @@ def test_a_journal_that_cannot_be_written_ends_the_program_in_one_line(
     finally:
         sys.modules.pop("ward", None)
     assert "the disk is full" in line
+
+
+def test_the_other_programs_file_is_one_line(hospital_file, enrolled) -> None:
+    text = AGGREGATOR.format(key=key_of_consortium(), model='factory = "ward:first"')
+    (enrolled / "agg.toml").write_text(text)
+    line = refused("hospital", "--config", "agg.toml")
+    assert "agg.toml is an aggregator's file: give a hospital's" in line
+    line = refused("aggregator", "--config", hospital_file())
+    assert "hospital.toml is a hospital's file: give an aggregator's" in line

@@ -6,9 +6,14 @@ import socket
 from typer.testing import CliRunner
 
 from peers.cli import app
+from peers.config import load_hospital
 from peers.doctor import examine
 from peers.doctor.findings import Level, Report
+from peers.membership import Membership
+from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.store import SqliteStore
+from secagg.identity import Identity
+from secagg.roster_chain import RosterChain
 from tests.peers.doctor.sites import ALL_WELL, found, levels, refound, served, strangers
 
 
@@ -33,6 +38,34 @@ async def test_a_healthy_hospital_passes(consortium, bern) -> None:
         "canary",
     ]
     assert not (consortium.folder / "state").exists()
+
+
+async def test_a_hospital_accepted_since_passes_with_an_older_roster(
+    consortium, bern
+) -> None:
+    key = Identity.load(consortium.folder / "consortium.identity.json").key
+    members = consortium.roster.members
+    older = RosterChain.founded("Cardio", strangers(members), key)
+    consortium.write("roster.json", older.to_json())
+    newer = RosterBook(older.followed_by(members, key))
+    async with served(consortium, [], roster=newer) as port:
+        url = f"wss://127.0.0.1:{port}"
+        bern.write_text(bern.read_text().replace("wss://127.0.0.1:1", url))
+        report = Report()
+        await examine.examine(bern, report)
+    assert report.passed, levels(report)
+    assert found(report, "roster")[0] is Level.WARNING
+    assert "let bern in, under version 2" in found(report, "door")[1]
+
+
+def test_a_policy_that_no_session_meets_yet_is_warned_of(consortium, bern) -> None:
+    bern.write_text(bern.read_text() + "[policy]\nmin_members = 5\n")
+    config = load_hospital(bern)
+    report = Report()
+    examine.check_policy(report, config, Membership.of(config, looks=True))
+    level, said = found(report, "policy")
+    assert level is Level.WARNING
+    assert "the roster has 4" in said
 
 
 async def test_marks_head_and_receipts_are_as_they_were(consortium, bern) -> None:

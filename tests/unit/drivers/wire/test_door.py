@@ -110,4 +110,5 @@ def test_8_9_an_aggregator_is_no_hospital() -> None:
         dataclasses.replace(one, role="aggregator" if one.id == SILO else one.role)
         for one in MEMBERS
     ]
-    not_enrolled(RosterChain.founded("door", members, KEY))
+    told = not_enrolled(RosterChain.founded("door", members, KEY))
+    assert "as aggregator, and not as hospital" in told

@@ -20,6 +20,10 @@ CARD_FORMAT: Final = "secagg-card/2"
 """What a card calls itself."""
 
 _CARD_FIELDS: Final = ("id", "name", "key", "proof", "old_key", "old_proof")
+_IDENTITY: Final = '"secagg-identity'
+_HEAD: Final = 200
+"""Of a file, what says of which kind it is."""
+
 _LABEL: Final = b"secagg/1/roster-request"
 
 
@@ -143,11 +147,33 @@ def read_public(path: Path) -> Shown:
         StateError: an identity file that others may read.
     """
     text = text_file.read(path, "make one with `secagg identity new`", EnrolmentError)
-    if '"secagg-identity' in text[:200]:
+    if _IDENTITY in text[:_HEAD]:
         peer, key = public_half(path)
         return Shown(id=peer, name="", key=key)
     card = read_card(path)
     return Shown(id=card.id, name=card.name, key=card.key)
+
+
+def require_none(path: Path) -> None:
+    """Refuse a card where an identity file is meant.
+
+    Before its mode is looked at, for a card may be read by all.
+
+    Raises:
+        EnrolmentError: it is one.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return
+    if CARD_FORMAT.encode() in head:
+        raise EnrolmentError(
+            f"{path} is a card, which is public: give the secret file that was made"
+            " with it, ID.identity.json"
+        )
 
 
 def read_card(path: Path) -> Card:
@@ -161,7 +187,7 @@ def read_card(path: Path) -> Card:
         "ask the member for what `secagg identity show --card` writes",
         EnrolmentError,
     )
-    if '"secagg-identity' in text[:200]:
+    if _IDENTITY in text[:_HEAD]:
         raise EnrolmentError(
             f"{path} is a secret file, which stays where it is: hand in the card that"
             f" `secagg identity show {path} --card FILE` writes"

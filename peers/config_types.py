@@ -16,7 +16,13 @@ from pydantic_core import PydanticCustomError
 from secagg.drivers.wire.keepalive import LONGEST_SECONDS, SHORTEST_SECONDS
 
 _POSTGRES: Final = re.compile(r"postgres(ql)?://")
+_DIGITS: Final = re.compile(r"[0-9a-fA-F]{64}")
 _ENTRY_POINT: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+WANTED_KEY: Final = (
+    "must be the consortium's public key, 64 hexadecimal digits and not the template's"
+    " zeros: ask the consortium for what `secagg identity show` prints of its key"
+)
 
 
 def _resolve(value: Any, info: ValidationInfo) -> Any:
@@ -65,23 +71,34 @@ def _entry_point(value: Any) -> Any:
     return value
 
 
-def _key_bytes(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
-        raise PydanticCustomError(
-            "secagg_key",
-            "must be the consortium's public key, 64 hexadecimal digits: ask the"
-            " consortium for what `secagg identity show` prints of its key",
-        )
+def _spelled(value: Any) -> bytes | None:
+    """Return the 32 bytes that 64 hexadecimal digits spell, if it is such."""
+    if not isinstance(value, str) or not _DIGITS.fullmatch(value):
+        return None
     return bytes.fromhex(value)
 
 
+def key_of(value: Any) -> bytes | None:
+    """Return the public key that a text spells; None for the templates' zeros too."""
+    found = _spelled(value)
+    return found if found and any(found) else None
+
+
+def _key_bytes(value: Any) -> Any:
+    found = key_of(value)
+    if found is None:
+        raise PydanticCustomError("secagg_key", WANTED_KEY)
+    return found
+
+
 def _digest(value: Any) -> Any:
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{64}", value):
+    found = _spelled(value)
+    if found is None:
         raise PydanticCustomError(
             "secagg_digest",
             "must be a SHA-256, 64 hexadecimal digits, as `sha256sum` prints it",
         )
-    return bytes.fromhex(value)
+    return found
 
 
 def listed(value: Any) -> Any:

@@ -58,7 +58,7 @@ class Membership:
             file=config.passphrase_file,
             variable=config.passphrase_env,
         )
-        identity = Identity.load(config.identity, ask)
+        identity = passphrase.opened(config.identity, ask)
         given = enrolment.verified(config.roster, config.consortium_key)
         try:
             book = RosterBook.open(config.state, given, grows=follows, looks=looks)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import typer
 
+from peers import card
 from secagg import errors, keyfile
 from secagg.crypto.passphrase import Passphrase
-from secagg.identity import Ask
+from secagg.identity import Ask, Identity
 
 
 def asking(
@@ -45,6 +46,21 @@ def asking(
     return ask
 
 
+def opened(path: Path, ask: Ask | None = None) -> Identity:
+    """Read an identity file.
+
+    Args:
+        path: the file.
+        ask: gets the passphrase, if there is one; by default a person is asked.
+
+    Raises:
+        EnrolmentError: it is a card.
+        StateError: as `Identity.load`.
+    """
+    card.require_none(path)
+    return Identity.load(path, ask or asking(path))
+
+
 def from_file(path: Path) -> Passphrase:
     """Return the passphrase in the first line of a file.
 
@@ -65,10 +81,20 @@ def from_file(path: Path) -> Passphrase:
 
 
 def typed(prompt: str, *, twice: bool = False) -> Passphrase:
-    """Ask a person, who types it unseen; `twice` for a new one."""
-    text: str = typer.prompt(
-        prompt, hide_input=True, confirmation_prompt=twice, err=True
-    )
+    """Ask a person, who types it unseen; `twice` for a new one.
+
+    Raises:
+        StateError: nothing was typed, as where nobody sits.
+    """
+    try:
+        text: str = typer.prompt(
+            prompt, hide_input=True, confirmation_prompt=twice, err=True
+        )
+    except typer.Abort:
+        raise errors.StateError(
+            "no passphrase was typed: run it at a terminal, or give the passphrase in a"
+            " file (the options are in --help)"
+        ) from None
     return Passphrase(text)
 
 

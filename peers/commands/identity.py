@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from peers import passphrase, terminal
 from peers.card import Card, EnrolmentError, Shown, read_public
@@ -46,15 +48,7 @@ def new(
     card_path = path.parent / f"{peer}.card.json"
     identity = Identity.generate(PeerId(peer), SystemEntropy())
     _save(identity, path, encrypt, passphrase_file)
-    card = Card.of(identity, name)
-    _write_card(card_path, card)
-    if as_json:
-        terminal.say_json({**_fields(card), "file": str(path), "card": str(card_path)})
-        return
-    console = terminal.out()
-    console.print(f"[bold]{path}[/] is the secret: it never leaves this machine.")
-    console.print(f"[bold]{card_path}[/] is the card: send it to the consortium, and")
-    console.print(f"read this to them by telephone: [bold]{card.fingerprint}[/]")
+    _hand_out(Card.of(identity, name), card_path, path, as_json)
 
 
 @app.command()
@@ -63,7 +57,7 @@ def rotate(
     path: Annotated[Path, typer.Argument(help="The identity file of now.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The new secret file; ID.next.identity.json if left out."),
+        typer.Option(help="The new secret file; ID.2.identity.json if left out."),
     ] = None,
     name: Annotated[str, typer.Option(help="The name on the card.")] = "",
     encrypt: Annotated[
@@ -79,27 +73,22 @@ def rotate(
     The new file has the passphrase of the old one, if that has one, or another.
     """
     ask = functools.cache(passphrase.asking(path))
-    old = Identity.load(path, ask)
-    new_path = out or path.parent / f"{old.id}.next.identity.json"
-    card_path = new_path.parent / f"{old.id}.next.card.json"
+    old = passphrase.opened(path, ask)
+    stem = _next_stem(path, old.id)
+    new_path = out or path.parent / f"{stem}.identity.json"
+    card_path = new_path.parent / f"{stem}.card.json"
     identity = Identity.generate(old.id, SystemEntropy())
     # What was not to lie there in clear is not to now.
     kept = ask() if ask.cache_info().currsize else None
     _save(identity, new_path, encrypt, passphrase_file, kept)
-    card = Card.of(identity, name, old=old)
-    _write_card(card_path, card)
-    if as_json:
-        said = {"file": str(new_path), "card": str(card_path)}
-        terminal.say_json({**_fields(card), **said})
-        return
-    console = terminal.out()
-    console.print(f"[bold]{card_path}[/] is the card: send it to the consortium, and")
-    console.print(f"read this to them by telephone: [bold]{card.fingerprint}[/]")
-    console.print(
-        f"[bold]{new_path}[/] is the new secret. Go on with the old one until"
-    )
-    console.print("the aggregator has the new roster; then name the new one in")
-    console.print("`identity` and restart, with the same `state`.")
+    _hand_out(Card.of(identity, name, old=old), card_path, new_path, as_json)
+    if not as_json:
+        terminal.out().print(
+            f"Go on with {path} until the aggregator has the new roster; then name"
+            f" {new_path} as `identity` and restart, with the same `state`.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -116,7 +105,7 @@ def show(
     found = read_public(path)
     shown = Shown(id=found.id, name=name or found.name, key=found.key)
     if card is not None:
-        identity = Identity.load(path, passphrase.asking(path))
+        identity = passphrase.opened(path)
         _write_card(card, Card.of(identity, name))
     if as_json:
         terminal.say_json(_fields(shown))
@@ -150,7 +139,7 @@ def passphrase_(
             return passphrase.from_file(old_file)
         return passphrase.typed(f"Passphrase of {path}")
 
-    identity = Identity.load(path, old)
+    identity = passphrase.opened(path, old)
     text = identity.clear()
     if not remove:
         text = identity.encrypted(_new_passphrase(new_file), SystemEntropy())
@@ -163,6 +152,12 @@ def passphrase_(
             "Copies of the old file, in backups too, open as they did before.",
             soft_wrap=True,
         )
+
+
+def _next_stem(path: Path, peer: str) -> str:
+    """Return what the files of a next key begin with: ``bern.2``, then ``bern.3``."""
+    numbered = re.search(r"\.(\d+)\.identity\.json$", path.name)
+    return f"{peer}.{int(numbered[1]) + 1 if numbered else 2}"
 
 
 def _new_passphrase(file: Path | None) -> Passphrase:
@@ -184,6 +179,20 @@ def _save(
         words = _new_passphrase(passphrase_file)
     text = None if words is None else identity.encrypted(words, SystemEntropy())
     identity.save(path, text)
+
+
+def _hand_out(card: Card, path: Path, secret: Path, as_json: bool) -> None:
+    """Write the card of a new key, and say what to do with it."""
+    _write_card(path, card)
+    if as_json:
+        terminal.say_json({**_fields(card), "file": str(secret), "card": str(path)})
+        return
+    for line in (
+        f"[bold]{escape(str(secret))}[/] is the secret: it stays on this machine.",
+        f"[bold]{escape(str(path))}[/] is the card: send it to the consortium,",
+        f"and read this to them by telephone: [bold]{card.fingerprint}[/]",
+    ):
+        terminal.out().print(line, soft_wrap=True)
 
 
 def _fields(card: Card | Shown) -> dict[str, str]:

@@ -14,6 +14,7 @@ from rich.table import Table
 from peers import enrolment, passphrase, terminal
 from peers.card import Card, EnrolmentError, read_card
 from peers.config import load_roster_place
+from peers.config_types import WANTED_KEY, key_of
 from secagg import errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.identity import Identity
@@ -211,7 +212,7 @@ def _before(path: Path, signer: Identity, *, needed: bool) -> RosterChain | None
 
 
 def _signer(key: Path) -> Identity:
-    return Identity.load(key, passphrase.asking(key))
+    return passphrase.opened(key)
 
 
 def _known(path: Path, signer: Identity) -> RosterChain:
@@ -258,7 +259,9 @@ def _say(roster: Roster, what: str, as_json: bool) -> None:
         terminal.say_json(_fields(roster))
         return
     terminal.out().print(
-        f"version {roster.version} of the roster of {escape(roster.consortium)} {what}"
+        f"version {roster.version} of the roster of {roster.consortium} {what}",
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -282,12 +285,10 @@ def _plain(text: str) -> str:
 
 
 def _key(text: str) -> bytes:
-    if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise EnrolmentError(
-            "--consortium-key must be 64 hexadecimal digits: ask the consortium for"
-            " what `secagg identity show` prints of its key"
-        )
-    return bytes.fromhex(text)
+    found = key_of(text)
+    if found is None:
+        raise EnrolmentError(f"--consortium-key {WANTED_KEY}")
+    return found
 
 
 def _fields(roster: Roster) -> dict[str, object]:

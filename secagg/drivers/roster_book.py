@@ -153,7 +153,10 @@ class RosterBook:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             durable.replace(self._path, chain.to_json().encode())
         except OSError as error:
-            raise _unusable(self._path, str(error.strerror)) from None
+            raise errors.StateError(
+                f"the roster cannot be pinned in {self._path}: {error.strerror};"
+                " correct the path `state`, its permissions, or free some space"
+            ) from None
 
 
 def _kept(path: Path, consortium_key: bytes) -> RosterChain | None:

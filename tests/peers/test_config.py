@@ -321,3 +321,9 @@ def test_a_url_that_is_none_is_not_quoted(consortium, url) -> None:
     with pytest.raises(ConfigError, match=r"journal\.url: must be postgres") as caught:
         load(consortium, "agg", ("[model]", f"[journal]\nurl = {url}\n\n[model]"))
     assert "canary" not in str(caught.value)
+
+
+def test_the_key_of_the_template_is_no_key(consortium) -> None:
+    said = refusal(consortium, "hospital", (consortium.key.hex(), "0" * 64))
+    assert "line 5: consortium_key: must be" in said
+    assert "not the template's zeros" in said

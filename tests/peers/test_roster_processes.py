@@ -131,7 +131,7 @@ def test_a_site_is_added_rotated_and_removed_and_no_other_does_anything(
     run.hand_in("rotate", made)
     assert run.processes["bern"].wait(SECONDS) == 2
     assert "version 3" in run.said("bern")
-    rotated = HOSPITAL.replace("{silo}.identity", "{silo}.next.identity")
+    rotated = HOSPITAL.replace("{silo}.identity", "{silo}.2.identity")
     run.start("hospital", "bern", rotated, step=4, seconds=0)
     back = run.round_of((*STAY, "bern", "lugano"), after=joined)
 
@@ -140,9 +140,7 @@ def test_a_site_is_added_rotated_and_removed_and_no_other_does_anything(
     run.hand_in("rotate", made)
     wait_for_event(run, "agg", "roster_refused")
     run.stopped("agg")
-    run.start(
-        "aggregator", "agg", TASK.replace("{silo}.identity", "{silo}.next.identity")
-    )
+    run.start("aggregator", "agg", TASK.replace("{silo}.identity", "{silo}.2.identity"))
     renewed = run.round_of((*STAY, "bern", "lugano"), after=back)
 
     # One is revoked, and learns it from the consortium's own signature.

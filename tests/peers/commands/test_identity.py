@@ -132,6 +132,33 @@ def test_the_next_key_of_an_encrypted_identity_has_its_passphrase(
     known = Passphrase(WORDS)
     monkeypatch.setattr(passphrase, "asking", lambda path: lambda: known)
     succeed("identity", "rotate", "bern.identity.json")
-    new = Identity.load(Path("bern.next.identity.json"), lambda: known)
-    assert new.seed.hex() not in Path("bern.next.identity.json").read_text()
-    assert read_card(Path("bern.next.card.json")).key == new.key.public
+    new = Identity.load(Path("bern.2.identity.json"), lambda: known)
+    assert new.seed.hex() not in Path("bern.2.identity.json").read_text()
+    assert read_card(Path("bern.2.card.json")).key == new.key.public
+
+
+def test_each_key_has_files_of_its_own(folder) -> None:
+    succeed("identity", "new", "bern")
+    succeed("identity", "rotate", "bern.identity.json")
+    assert "exists" in refused("identity", "rotate", "bern.identity.json")
+    succeed("identity", "rotate", "bern.2.identity.json")
+    assert (
+        read_card(Path("bern.3.card.json")).old_key
+        == read_card(Path("bern.2.card.json")).key
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [("rotate",), ("passphrase",), ("show", "--card", "again.json")]
+)
+def test_a_card_in_the_place_of_the_secret_file_is_named(folder, command) -> None:
+    succeed("identity", "new", "bern")
+    line = refused("identity", command[0], "bern.card.json", *command[1:])
+    assert "bern.card.json is a card" in line
+
+
+def test_where_nobody_types_a_passphrase_the_file_stays(folder) -> None:
+    succeed("identity", "new", "bern")
+    change = ("identity", "passphrase", "bern.identity.json")
+    assert "give the passphrase in a file" in refused(*change, input="")
+    assert not encrypted(folder)

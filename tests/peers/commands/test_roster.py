@@ -89,7 +89,7 @@ def signing(action, *options):
 
 def rotated(peer):
     succeed("identity", "rotate", f"{peer}.identity.json")
-    card = f"{peer}.next.card.json"
+    card = f"{peer}.2.card.json"
     return card, read_card(Path(card)).fingerprint
 
 
@@ -101,7 +101,8 @@ def test_a_member_gets_the_key_whose_card_its_old_key_signed(enrolled) -> None:
     (enrolled / "old.json").write_bytes((enrolled / "roster.json").read_bytes())
     card, read_out = rotated("bern")
     said = succeed(*signing("rotate", card, "--fingerprint", read_out)).stdout
-    assert read_out in said.replace("\n", "")
+    (line,) = said.splitlines()
+    assert read_out in line
     assert listed()["members"][1]["fingerprint"] == read_out
     line = refused(
         "roster", "check", "old.json", "roster.json", "--consortium-key",
@@ -203,3 +204,8 @@ def test_a_list_says_whether_the_signature_was_checked(enrolled) -> None:
 def test_a_consortium_key_that_is_cut_is_refused(enrolled) -> None:
     line = refused("roster", "check", "roster.json", "--consortium-key", "abcd")
     assert "64 hexadecimal digits" in line
+
+
+def test_a_consortium_key_is_taken_in_capitals_too(enrolled) -> None:
+    key = key_of_consortium().upper()
+    succeed("roster", "check", "roster.json", "--consortium-key", key)

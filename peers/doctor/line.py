@@ -18,18 +18,23 @@ from peers.membership import Membership, site_context
 from secagg import errors
 from secagg.drivers.clock import Clock
 from secagg.drivers.wire import dialling, lobby, tls
+from secagg.drivers.wire.connection import REPLACED, Connection
 from secagg.drivers.wire.door import MAX_DRIFT_MS, Door
 from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.tls_remedies import explain_tls_error
-from secagg.drivers.wire.transport import Transport
+from secagg.drivers.wire.transport import ConnectionLost, Transport
 from secagg.entropy import Entropy
 from secagg.messages import Challenge
 from secagg.names import PeerId
+from secagg.vector import Frame
 
 TCP_SECONDS: Final = 10.0
 
 DRIFT_MS: Final = 30_000
 """A clock this far off is warned of; rule 8-3 refuses ten times as much."""
+
+BACK_SECONDS: Final = 3.0
+"""In which a hospital whose place was taken is back: it dials again after 0.5 s."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,23 +183,51 @@ async def _check_door(report: Report, way: Way) -> None:
     """Prove this side as well, to Welcome; then hang up."""
     with report.checking("door"):
         # Each time with more of the roster, if we are behind.
-        while not await _let_in(way):
+        while (alone := await _let_in(way)) is None:
             pass
         report.ok(
             "door",
             f"{way.aggregator} let {way.member.identity.id} in, under version"
             f" {way.member.roster.version} of the roster",
         )
+        if not alone:
+            report.warn(
+                "running",
+                f"another process is connected as {way.member.identity.id}, elsewhere"
+                " or with another `state`; this check took its place for a moment: stop"
+                " it before a hospital is started here (rule 8-4)",
+            )
 
 
-async def _let_in(way: Way) -> bool:
-    """Go through the door and hang up; False if the roster came instead."""
+async def _let_in(way: Way) -> bool | None:
+    """Go through the door and hang up.
+
+    Returns:
+        Whether nobody took the place back, who had it before; None if the roster came
+        instead.
+    """
     transport = await way.dial()
     try:
         entered = await lobby.enter(transport, way.door, way.aggregator, Standing())
+        return None if entered is None else await _keeps_place(entered[0])
     finally:
         await transport.close("secagg doctor is done")
-    return entered is not None
+
+
+async def _keeps_place(connection: Connection) -> bool:
+    """Wait for whoever was replaced to come back, and replace us."""
+
+    async def nothing(_: Frame) -> None:
+        """Leave what is said unanswered."""
+
+    try:
+        async with asyncio.timeout(BACK_SECONDS):
+            await connection.serve(nothing)
+    except TimeoutError:
+        return True
+    except ConnectionLost as error:
+        return error.reason != REPLACED
+    return True
 
 
 def aggregator_of(member: Membership) -> PeerId:

@@ -7,7 +7,7 @@ came over it, so that a line which is cut again and again is dialled at once eac
 What a person has to mend (another roster, an unknown identity, a certificate) is raised
 at once when nothing ever went well: it is the first thing a person at a terminal sees.
 Later, and for a service at once, it is said and dialled again: it may be mended at the
-other side.
+other side. Whose place another process takes again and again gives way to it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ from secagg.vector import Frame
 
 FIRST_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 60.0
+REPLACEMENTS: Final = 3
+"""Connections in a row that another process of this identity takes before this one
+ends: the newest wins (rule 8-4), and a doctor elsewhere takes one for a moment."""
+
 MOST_SECONDS_IN_A_ROUND: Final = 3.0
 """A phase gives ten seconds and more: a silo whose line is back is back within it."""
 
@@ -91,6 +95,7 @@ class Uplink:
         self._observer = observer
         self._trouble = Trouble(door.clock, observer)
         self._failures = 0
+        self._replaced = 0
         self._lenient = patient
         self._was_in = False
 
@@ -116,9 +121,9 @@ class Uplink:
         """Serve a proved connection to its end; return whether back-off begins anew."""
         self._trouble.made(connection.peer)
         self._calls.entered(connection, welcome)
-        reason = ""
+        reason = why = ""
         try:
-            reason = await self._serve(connection)
+            reason = why = await self._serve(connection)
         finally:
             self._trouble.stop()
             # Cut, and not closed with a word: the aggregator has nothing against us.
@@ -126,7 +131,21 @@ class Uplink:
             blip = served and self._calls.urgent()
             reason = self._calls.left(reason)
             await connection.close()
-        return self._trouble.lost(connection.peer, reason) or blip
+        lasted = self._trouble.lost(connection.peer, reason)
+        self._give_way(why, lasted=lasted)
+        return lasted or blip
+
+    def _give_way(self, why: str, *, lasted: bool) -> None:
+        """End where another process of this identity keeps the place (rule 8-4)."""
+        if lasted or why != REPLACED:
+            self._replaced = 0
+        self._replaced += why == REPLACED
+        if self._replaced >= REPLACEMENTS:
+            raise errors.ConnectionRefused(
+                f"another process proved to be {self._door.identity.id} and took this"
+                f" connection's place, {REPLACEMENTS} times in a row: stop one of the"
+                " two (rule 8-4)"
+            )
 
     async def _enter(self) -> tuple[Connection, Welcome] | None:
         """Make and prove a connection; None says to dial again now."""
@@ -202,11 +221,6 @@ class Uplink:
         try:
             await connection.serve(handle)
         except ConnectionLost as error:
-            if error.reason == REPLACED:
-                raise errors.ConnectionRefused(
-                    f"another process proved to be {self._door.identity.id} and took"
-                    " this connection's place: stop one of the two (rule 8-4)"
-                ) from None
             return error.reason
         except errors.RemoteProtocolError as error:
             reason = f"rule {error.rule}: {error.detail}"

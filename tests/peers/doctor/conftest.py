@@ -4,13 +4,15 @@ import sys
 
 import pytest
 
+from peers.doctor import line
 from tests.peers.doctor.sites import AGGREGATOR_FILE, HOSPITAL_FILE, WARD, fields
 
 
 @pytest.fixture(autouse=True)
 def _forgotten(monkeypatch):
-    """Let the site's code be found, and forgotten after the test."""
+    """Have the site's code forgotten after the test, and nobody waited for."""
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(line, "BACK_SECONDS", 0)
     yield
     sys.modules.pop("infirmary", None)
 

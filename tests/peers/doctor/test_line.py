@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+import secagg
 from peers.config import load_hospital
 from peers.doctor import line
 from peers.doctor.findings import Level, Report
@@ -74,6 +75,30 @@ async def test_beside_a_running_hospital_the_door_is_not_tried(
         report = await looked_at(way(bern, f"wss://127.0.0.1:{port}"), alone=False)
     assert levels(report) == dict.fromkeys(ALL_WELL[:-1], "ok")
     assert entered(seen) == []
+
+
+async def test_a_hospital_that_runs_elsewhere_is_warned_of_and_comes_back(
+    consortium, bern, monkeypatch
+) -> None:
+    monkeypatch.setattr(line, "BACK_SECONDS", 60)
+    seen: list[progress.Progress] = []
+    async with served(consortium, seen) as port:
+        url = f"wss://127.0.0.1:{port}"
+        here = way(bern, url)
+        elsewhere = secagg.connect(
+            url,
+            identity=here.member.identity,
+            roster=consortium.roster,
+            policy=secagg.Policy(),
+            state=secagg.MemoryStore(),
+        )
+        async with elsewhere as silo:
+            report = await looked_at(here)
+            assert silo.connected
+    level, said = found(report, "running")
+    assert level is Level.WARNING
+    assert "another process is connected as bern" in said
+    assert [event.peer for event in entered(seen)] == ["bern"] * 3
 
 
 async def test_a_name_that_is_unknown_stops_there(bern, monkeypatch) -> None:

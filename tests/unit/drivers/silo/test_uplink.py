@@ -7,7 +7,13 @@ from secagg.consortium import Consortium
 from secagg.crypto.sign import SigningKey
 from secagg.drivers import progress
 from secagg.drivers.roster_book import RosterBook
-from secagg.drivers.silo.uplink import FIRST_SECONDS, MOST_SECONDS, Calls, Uplink
+from secagg.drivers.silo.uplink import (
+    FIRST_SECONDS,
+    MOST_SECONDS,
+    REPLACEMENTS,
+    Calls,
+    Uplink,
+)
 from secagg.drivers.wire import admission, memory
 from secagg.drivers.wire.connection import REPLACED
 from secagg.drivers.wire.door import Door
@@ -245,10 +251,25 @@ async def test_an_observer_is_told_what_may_be_done_about_a_cut() -> None:
 async def test_being_replaced_by_another_process_is_final_by_rule_8_4(patient) -> None:
     site = Site(patient=patient)
     running = asyncio.create_task(site.uplink.run())
-    far, _ = await site.admitted(1)
-    await far.close(REPLACED)
+    for k in range(1, REPLACEMENTS + 1):
+        far, _ = await site.admitted(k)
+        await far.close(REPLACED)
     with pytest.raises(errors.ConnectionRefused, match="stop one of the two"):
         await running
+
+
+async def test_whose_place_was_taken_for_a_moment_comes_back() -> None:
+    site = Site()
+    running = asyncio.create_task(site.uplink.run())
+    for k in range(1, REPLACEMENTS):
+        far, _ = await site.admitted(k)
+        await far.close(REPLACED)
+    far, _ = await site.admitted(REPLACEMENTS)
+    await far.cut()
+    far, _ = await site.admitted(REPLACEMENTS + 1)
+    await far.close(REPLACED)
+    await site.admitted(REPLACEMENTS + 2)
+    await stopped(running)
 
 
 async def test_a_refusal_at_the_first_door_is_final() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
 
 import typer
 from rich.console import Console
@@ -17,6 +17,8 @@ from secagg.errors import SecaggError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 USAGE: Final = 2
 """The exit code of everything that a person can mend."""

@@ -25,9 +25,7 @@ def doctor(
     config: Annotated[
         Path, typer.Option("--config", help="A hospital's or the aggregator's file.")
     ],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON for machines.")
-    ] = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Check a site before its first round: what is wrong, and what to do."""
     report = Report((lambda _: None) if as_json else _show)

@@ -22,7 +22,13 @@ from secagg.names import PEER_ID, PeerId
 app = typer.Typer(
     no_args_is_help=True, help="Make this institution's identity; show its public half."
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+CardName = Annotated[str, typer.Option(help="The name on the card.")]
+Encrypt = Annotated[
+    bool, typer.Option("--encrypt", help="Ask for a passphrase for the file.")
+]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="A file with the passphrase, for --encrypt.")
+]
 
 
 @app.command()
@@ -33,13 +39,9 @@ def new(
         Path | None, typer.Option(help="The secret file; ID.identity.json if left out.")
     ] = None,
     name: Annotated[str, typer.Option(help="What people call the institution.")] = "",
-    encrypt: Annotated[
-        bool, typer.Option("--encrypt", help="Ask for a passphrase for the file.")
-    ] = False,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="A file with the passphrase, for --encrypt.")
-    ] = None,
-    as_json: AsJson = False,
+    encrypt: Encrypt = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Make an identity: a secret file, and a public card to hand out."""
     if not PEER_ID.fullmatch(peer):
@@ -59,14 +61,10 @@ def rotate(
         Path | None,
         typer.Option(help="The new secret file; ID.2.identity.json if left out."),
     ] = None,
-    name: Annotated[str, typer.Option(help="The name on the card.")] = "",
-    encrypt: Annotated[
-        bool, typer.Option("--encrypt", help="Ask for a passphrase for the file.")
-    ] = False,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="A file with the passphrase, for --encrypt.")
-    ] = None,
-    as_json: AsJson = False,
+    name: CardName = "",
+    encrypt: Encrypt = False,
+    passphrase_file: PassphraseFile = None,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Make the next key of this institution; the present one signs its card.
 
@@ -98,8 +96,8 @@ def show(
     card: Annotated[
         Path | None, typer.Option(help="Write the public card to this file.")
     ] = None,
-    name: Annotated[str, typer.Option(help="The name on the card.")] = "",
-    as_json: AsJson = False,
+    name: CardName = "",
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Show the public half of an identity: id, key and fingerprint."""
     found = read_public(path)

@@ -24,7 +24,6 @@ from secagg.roster_chain import RosterChain
 app = typer.Typer(
     no_args_is_help=True, help="The signed list of who belongs to the consortium."
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ConsortiumKey = Annotated[
     str | None,
     typer.Option(help="The consortium's public key, 64 hexadecimal digits."),
@@ -56,7 +55,7 @@ def accept(
         str | None, typer.Option(help="The consortium's name, for a first roster.")
     ] = None,
     compared: Compared = None,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Put a member into the roster and sign its next version."""
     found, signer = read_card(card), _signer(key)
@@ -77,7 +76,7 @@ def rotate(
         bool, typer.Option("--old-key-lost", help="The old key cannot sign the card.")
     ] = False,
     compared: Compared = None,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Give a member another key and sign the next version."""
     found, signer = read_card(card), _signer(key)
@@ -94,7 +93,7 @@ def revoke(
     roster: RosterPath,
     key: Signer,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Take a member out of the roster and sign the next version."""
     signer = _signer(key)
@@ -111,7 +110,7 @@ def revoke(
 def show(
     roster: Annotated[Path, typer.Argument(help="The roster file.")],
     consortium_key: ConsortiumKey = None,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Show the newest version: the members with their fingerprints."""
     if consortium_key is None:
@@ -145,7 +144,7 @@ def install(
     config: Annotated[
         Path, typer.Option(help="The program's file, whose `roster` is replaced.")
     ],
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Put a newer roster in the place of a program's, which may be running."""
     place = load_roster_place(config)
@@ -167,7 +166,7 @@ def check(
     other: Annotated[
         Path | None, typer.Argument(help="Another party's roster file.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: terminal.AsJson = False,
 ) -> None:
     """Verify the signature; say in what two rosters differ."""
     key = _key(consortium_key)

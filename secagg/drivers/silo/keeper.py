@@ -56,6 +56,8 @@ class Keeper:
     def record(self, effect: events.Completed) -> None:
         """Keep a receipt: proof for the hospital of what its data went into."""
         result = effect.result
+        # The aggregator writes the figure; whether there was noise, the Manifest said.
+        noisy = effect.manifest.dp is not None
         self._store.record_receipt(
             Receipt(
                 task_id=effect.manifest.task_id,
@@ -63,7 +65,7 @@ class Keeper:
                 sid=effect.sid,
                 u3=result.u3,
                 result_hash=hashlib.sha256(codec.encode_body(result)).digest(),
-                epsilon=result.epsilon,
+                epsilon=result.epsilon if noisy else None,
                 at_ms=self._clock.now_ms(),
             )
         )

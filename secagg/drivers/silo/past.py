@@ -52,6 +52,10 @@ class Past(Protocol):
         """Return the charges of all tasks, by task and round."""
         ...
 
+    def charged(self) -> frozenset[tuple[str, int]]:
+        """Return the tasks and rounds that are charged."""
+        ...
+
 
 class MemoryPast:
     """A memory that lasts as long as the process."""
@@ -76,6 +80,10 @@ class MemoryPast:
     def charges(self) -> tuple[NoiseTerms, ...]:
         """Return the charges of all tasks, by task and round."""
         return tuple(self._charges[key] for key in sorted(self._charges))
+
+    def charged(self) -> frozenset[tuple[str, int]]:
+        """Return the tasks and rounds that are charged."""
+        return frozenset(self._charges)
 
 
 class SqlitePast:
@@ -129,3 +137,8 @@ class SqlitePast:
             NoiseTerms(mechanism=name, noise_multiplier=z, adjacency=adj, delta=delta)
             for name, z, adj, delta in rows
         )
+
+    def charged(self) -> frozenset[tuple[str, int]]:
+        """Return the tasks and rounds that are charged."""
+        rows = self._database.execute("SELECT task, round_no FROM charges")
+        return frozenset((task, round_no) for task, round_no in rows)

@@ -18,6 +18,7 @@ from secagg.client import Client
 from secagg.drivers.outcome import RoundRecord
 from secagg.drivers.progress import Observer
 from secagg.drivers.silo.agenda import is_over
+from secagg.drivers.silo.cross_check import check_account
 from secagg.drivers.silo.fetching import NoBlobError, Sink
 from secagg.drivers.silo.forgotten import require_remembered
 from secagg.drivers.silo.guard import Guard
@@ -73,6 +74,9 @@ class Silo:
             observer: is told what happens.
             dial_anyone: as for `Uplink`.
             patient: whether a refusal is dialled again from the start.
+
+        Raises:
+            StateError: the memory contradicts itself (rule 9-5).
         """
         self.last_round: RoundRecord | None = None
         self._door = door
@@ -81,6 +85,7 @@ class Silo:
         if policy.max_epsilon is not None:
             # Now, and not when a Manifest has come: it may not be installed.
             load_library()
+        check_account(store, door.identity.id)
         self._store = store
         self._keeper = Keeper(store, door.clock)
         self._observer = observer

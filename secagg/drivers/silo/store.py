@@ -133,8 +133,8 @@ class ClientStore(Protocol):
         """
         ...
 
-    def receipts(self, task_id: str) -> tuple[Receipt, ...]:
-        """Return the receipts of a task, in the order they were recorded."""
+    def receipts(self, task_id: str | None = None) -> tuple[Receipt, ...]:
+        """Return the receipts of a task, or of all, in the order they were recorded."""
         ...
 
 
@@ -188,10 +188,10 @@ class MemoryStore:
         _check_receipt(receipt)
         self._receipts.setdefault(receipt.sid, receipt)
 
-    def receipts(self, task_id: str) -> tuple[Receipt, ...]:
-        """Return the receipts of a task, in the order they were recorded."""
+    def receipts(self, task_id: str | None = None) -> tuple[Receipt, ...]:
+        """Return the receipts of a task, or of all, in the order they were recorded."""
         found = self._receipts.values()
-        return tuple(receipt for receipt in found if receipt.task_id == task_id)
+        return tuple(one for one in found if task_id in {None, one.task_id})
 
 
 class SqliteStore:
@@ -299,11 +299,11 @@ class SqliteStore:
             receipt.at_ms,
         )
 
-    def receipts(self, task_id: str) -> tuple[Receipt, ...]:
-        """Return the receipts of a task, in the order they were recorded."""
+    def receipts(self, task_id: str | None = None) -> tuple[Receipt, ...]:
+        """Return the receipts of a task, or of all, in the order they were recorded."""
         rows = self._database.execute(
             "SELECT task, round_no, sid, u3, result_hash, epsilon, at_ms FROM receipts"
-            " WHERE task = ? ORDER BY number",
+            " WHERE task = coalesce(?, task) ORDER BY number",
             task_id,
         )
         return tuple(_receipt(row) for row in rows)

@@ -52,7 +52,11 @@ def test_an_update_spent_in_one_round_is_not_in_another() -> None:
     assert one.remembered("demo", 4).spent_round == 0
 
 
-def test_a_receipt_says_what_the_data_went_into() -> None:
+@pytest.mark.parametrize("dp", [None, NOISE])
+def test_a_receipt_says_what_the_data_went_into_and_a_cost_if_there_was_noise(
+    dp,
+) -> None:
+    """Whatever the aggregator writes: by the cost the account is judged later."""
     one, store = keeper()
     result = Result(
         status="discarded",
@@ -62,9 +66,9 @@ def test_a_receipt_says_what_the_data_went_into() -> None:
         extras=(),
         vector=None,
         next_model_hash=None,
-        epsilon=None,
+        epsilon=0.25,
     )
-    manifest = Task(task_id="demo", length=5, clip=1.0).manifest(
+    manifest = Task(task_id="demo", length=5, clip=1.0, dp=dp).manifest(
         aggregator=CONSORTIUM.aggregator.id,
         roster=CONSORTIUM.roster,
         ready={u: bytes(32) for u in PEERS},
@@ -82,6 +86,7 @@ def test_a_receipt_says_what_the_data_went_into() -> None:
     (receipt,) = store.receipts("demo")
     assert (receipt.round_no, receipt.sid, receipt.at_ms) == (2, sid, 1234)
     assert receipt.u3 == PEERS[:3]
+    assert receipt.epsilon == (None if dp is None else 0.25)
     assert receipt.result_hash == hashlib.sha256(codec.encode_body(result)).digest()
 
 

@@ -33,6 +33,7 @@ def test_a_round_is_charged_once(store) -> None:
     store.past.record_charge("icu", 7, NOISE)
     store.past.record_charge("ward", 7, NOISE)
     assert store.past.charges() == (NOISE, NOISE, NOISE)
+    assert store.past.charged() == {("icu", 2), ("icu", 7), ("ward", 7)}
 
 
 def test_another_process_knows_them(tmp_path) -> None:

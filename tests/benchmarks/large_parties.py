@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -34,13 +33,13 @@ from secagg.names import PeerId
 from secagg.params import Parameters
 from secagg.quantize import QuantizedUpdate
 from secagg.scale import Scale
+from tests import memory
 
 RANGE = 0.01
 MIB = 1 << 20
 _BLOCK = 1 << 15  # As large as the blocks in which the number layer reads.
 _WINDOW = 1 << 18
 _SEED = b"large"
-_RETURNED_PAGES = re.compile(r"VmHWM:\s+(\d+) kB")
 _SLOWEST = 3_600_000
 
 
@@ -133,19 +132,12 @@ class Peak:
     """The greatest resident memory of this process since it was begun."""
 
     def __init__(self) -> None:
-        # Linux: 5 resets the peak to what is resident now.
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        self._before = self._resident()
+        memory.forget_peak()
+        self._before = memory.peak()
 
     def grown(self) -> int:
         """Return by how many bytes memory grew beyond what it was, at its peak."""
-        return self._resident() - self._before
-
-    def _resident(self) -> int:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        found = _RETURNED_PAGES.search(status)
-        assert found is not None
-        return int(found[1]) << 10
+        return memory.peak() - self._before
 
 
 def warm(plan: Plan) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -19,25 +18,16 @@ import numpy as np
 from peers.descriptors import raise_limit
 from secagg import serve
 from secagg.drivers.aggregator.aggregator import Aggregator
+from tests import memory
 from tests.siege.terms import CONSORTIUM, HOST, TASK, honest, update
+
+MIB = 1 << 20
 
 
 def say(**fields: Any) -> None:
     """Write one line."""
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
-
-
-def peak_mib() -> float:
-    """Return the peak of this process's memory, in MiB."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return 0.0 if found is None else int(found.group(1)) / 1024
-
-
-def forget_peak() -> None:
-    """Count the peak anew."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def descriptors() -> int:
@@ -47,7 +37,7 @@ def descriptors() -> int:
 
 async def rounds(aggregator: Aggregator, count: int) -> None:
     """Run rounds of the honest hospitals, and compare each with the plain mean."""
-    forget_peak()
+    memory.forget_peak()
     plain = np.mean([update(peer) for peer in honest()], axis=0)
     for _ in range(count):
         began = time.monotonic()
@@ -59,7 +49,7 @@ async def rounds(aggregator: Aggregator, count: int) -> None:
         off = float(np.abs(outcome.mean - plain).max())
         say(seconds=seconds, whole=whole, exact=off <= outcome.error.worst)
     connected = len(aggregator.connected)
-    say(peak_mib=peak_mib(), connected=connected, descriptors=descriptors())
+    say(peak_mib=memory.peak() / MIB, connected=connected, descriptors=descriptors())
 
 
 async def main(count: int) -> None:

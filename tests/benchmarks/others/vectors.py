@@ -1,6 +1,6 @@
 """The vectors that everybody adds up, and how far a mean of them is off.
 
-Imported on both sides, so it knows numpy alone.
+Imported on both sides, so of what is installed it knows numpy alone.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import ctypes
 import gc
 import itertools
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tests import memory
 
 RANGE = 8.0
 """Coordinates lie within this range either way: Flower's default clipping range."""
@@ -55,16 +56,9 @@ class PeakMemory:
         """
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        self._before = _status("VmRSS")
+        memory.forget_peak()
+        self._before = memory.resident()
 
     def beyond(self) -> float:
         """Return the bytes beyond those held at the beginning."""
-        return max(0.0, _status("VmHWM") - self._before)
-
-
-def _status(name: str) -> float:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(name + ":"):
-            return 1024.0 * int(line.split()[1])
-    raise LookupError(name)
+        return max(0.0, memory.peak() - self._before)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
@@ -26,6 +26,9 @@ SILENT_PERIODS: Final = 2
 
 LONGEST_SECONDS: Final = 55.0
 SHORTEST_SECONDS: Final = 0.1
+
+ROOM: Final = 256 << 10
+"""Bytes taken at a time; asyncio reads as many from the socket before it decrypts."""
 
 MOST_ANSWERED: Final = 64 << 10
 """Bytes of answers to pings that may wait behind a full write buffer: 500 of them."""
@@ -88,15 +91,21 @@ async def keep_alive(line: Line, clock: Clock, seconds: float) -> None:
         await clock.pause(min(seconds, patience - silent))
 
 
-class Heard(Connection):
+class Heard(Connection, asyncio.BufferedProtocol):
     """A websocket connection that notes when bytes come and by what it is lost.
+
+    What comes is decrypted into `room`, which all connections of a kind share: they
+    look at it at once, one after the other. Otherwise each record of TLS is an object
+    of its own, which asyncio joins with the others first.
 
     Attributes:
         heard_at: when the last byte came, by `now`.
+        room: where bytes come in.
         watch: ends with the connection.
     """
 
     now: Callable[[], float]
+    room: memoryview
     note: Callable[[Exception], None]
     heard_at: float
     watch: asyncio.Task[None] | None = None
@@ -106,6 +115,16 @@ class Heard(Connection):
         """Note the first sign of life."""
         self.heard_at = self.now()
         super().connection_made(transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        del sizehint
+        return self.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what came."""
+        # The library copies it behind what it has, whatever kind of bytes it is.
+        self.data_received(cast(bytes, self.room[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Note a sign of life; drop who pings and does not read the answers.
@@ -139,6 +158,7 @@ def client_of(clock: Clock, lost: list[Exception]) -> type[ClientConnection]:
 
     class Client(Heard, ClientConnection):
         now = staticmethod(clock.seconds)
+        room = memoryview(bytearray(ROOM))
         note = staticmethod(lost.append)
 
     return Client
@@ -156,6 +176,7 @@ def server_of(
 
     class Server(Heard, ServerConnection):
         now = staticmethod(clock.seconds)
+        room = memoryview(bytearray(ROOM))
         note = staticmethod(_leave)
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:

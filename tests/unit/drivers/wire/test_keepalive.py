@@ -1,7 +1,10 @@
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
+from websockets.server import ServerProtocol
 
 from secagg import errors
 from secagg.drivers.wire.keepalive import (
@@ -9,6 +12,7 @@ from secagg.drivers.wire.keepalive import (
     LONGEST_SECONDS,
     check_keepalive,
     keep_alive,
+    server_of,
 )
 from tests.drivers.hand_clock import HandClock, settled
 
@@ -91,3 +95,18 @@ def test_a_keepalive_that_is_none_is_refused(seconds) -> None:
 @pytest.mark.parametrize("seconds", [0.1, KEEPALIVE_SECONDS, LONGEST_SECONDS])
 def test_a_keepalive_below_what_proxies_cut_at_is_taken(seconds) -> None:
     check_keepalive(seconds)
+
+
+async def test_pieces_that_two_connections_take_in_turn_are_kept_apart() -> None:
+    kind: Any = server_of(HandClock(), Mock())
+    server = Mock(logger=None, handler=AsyncMock())
+    one, other = (kind(ServerProtocol(), server) for _ in "ab")
+    for connection in (one, other):
+        connection.connection_made(Mock(get_write_buffer_size=lambda: 0))
+    sent = {one: b"GET /one HTTP/1.1\r\n\r\n", other: b"GET /two HTTP/1.1\r\n\r\n"}
+    for at in range(0, len(sent[one]), 5):
+        for connection, request in sent.items():
+            piece = request[at : at + 5]
+            connection.get_buffer(-1)[: len(piece)] = piece
+            connection.buffer_updated(len(piece))
+    assert (one.request.path, other.request.path) == ("/one", "/two")

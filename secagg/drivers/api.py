@@ -25,6 +25,7 @@ from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.silo.home import default_directory
 from secagg.drivers.silo.silo import Silo
 from secagg.drivers.silo.store import ClientStore, SqliteStore
+from secagg.drivers.thinning import Thinned
 from secagg.drivers.wire import dialling, listening, tls
 from secagg.drivers.wire.door import Door, check_enrolled
 from secagg.drivers.wire.doorkeeper import PLACES, Doorkeeper
@@ -166,7 +167,7 @@ async def silo_over(
     `dial` is refused: the aggregator may have another key by now.
     """
     book = _book_of(roster)
-    server = _aggregator_of(book.newest, aggregator)
+    server, time = _aggregator_of(book.newest, aggregator), clock or SystemClock()
     if not book.grows:
         check_enrolled(identity, book)
     # Now, beside the loop: the first time it may import and compile for seconds.
@@ -179,14 +180,14 @@ async def silo_over(
                 identity=identity,
                 book=book,
                 entropy=entropy or SystemEntropy(),
-                clock=clock or SystemClock(),
+                clock=time,
             ),
             aggregator=server,
             policy=policy or Policy(),
             store=store,
             engine_name=engine_name,
             patient=patient,
-            observer=guarded(observer),
+            observer=Thinned(time, guarded(observer)),
         )
         try:
             await silo.start()

@@ -55,10 +55,12 @@ class PeerRefused:
     """Aggregator: a connection was not accepted, or closed for a breach of `rule`.
 
     Attributes:
-        peer: whose, where that is known.
+        peer: whose; None where that was not proved, whatever name it claimed.
         rule: its number; ``tls`` for a handshake below the protocol.
         detail: what was wrong, and the remedy.
-        repeats: how often the same happened, unsaid, since it was said last.
+        repeats: how often the same happened, unsaid, since it was said last; of a peer
+            that does many different things, and of all who are not proved, beyond 16
+            things an hour: how often any other did.
     """
 
     peer: PeerId | None
@@ -208,11 +210,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageIgnored:
-    """A message changed nothing, by `rule`."""
+    """A message changed nothing, by `rule`; `repeats` as of `PeerRefused`."""
 
     peer: PeerId
     type: str
     rule: str
+    repeats: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

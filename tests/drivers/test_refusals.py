@@ -8,6 +8,9 @@ from secagg import errors
 from secagg.drivers import progress
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
+from secagg.messages import LOBBY_SID, Missed, RoundOpen
+from secagg.names import SessionId
+from secagg.signing import seal
 from tests.drivers.fake_clock import FakeClock
 from tests.drivers.world import (
     World,
@@ -73,3 +76,30 @@ async def test_a_key_that_is_not_enrolled_is_refused_before_dialling(network) ->
             async with world.silo(peer, identity=stranger):
                 pass
     assert world.line(peer).dials == 0
+
+
+async def test_what_a_silo_leaves_alone_is_said_once() -> None:
+    world = World(4, "memory")
+    peer = world.peers[0]
+    missed = Missed(task_id="demo", round_no=1, reason="no session of yours")
+    opened = RoundOpen(
+        task_id="demo",
+        round_no=1,
+        model_hash=bytes(32),
+        model_size=0,
+        previous_link=bytes(32),
+    )
+
+    def says(message, sid, h):
+        aggregator = world.consortium.aggregator
+        return seal(message, identity=aggregator, receiver=peer, sid=sid, h=h)
+
+    async with world.serve() as aggregator, world.silo(peer):
+        connection = aggregator._connections.get(peer)
+        assert connection is not None
+        for _ in range(100):
+            connection.post(says(missed, SessionId(bytes([7]) * 32), bytes(32)))
+        connection.post(says(opened, LOBBY_SID, connection.hc))
+        seen = world.silo_events[peer]
+        await reached(seen, lambda e: isinstance(e, progress.RoundOpened))
+    assert len(kinds(seen, progress.MessageIgnored)) == 1

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from secagg import errors
 from secagg.drivers.aggregator.opening import NextModel
-from secagg.drivers.aggregator.refusals import Refusals
 from secagg.drivers.aggregator.rounds import Terms
 from secagg.drivers.clock import Clock, SystemClock
 from secagg.drivers.postgres import DatabaseUrl
 from secagg.drivers.progress import Observer, guarded, unobserved
 from secagg.drivers.roster_book import RosterBook
+from secagg.drivers.thinning import Thinned
 from secagg.engine import AUTO
 from secagg.entropy import Entropy, SystemEntropy
 from secagg.identity import Identity
@@ -79,7 +79,7 @@ class Settings:
         given = self.roster
         book = given if isinstance(given, RosterBook) else RosterBook(given)
         object.__setattr__(self, "book", book)
-        observer = Refusals(self.clock, guarded(self.observer))
+        observer = Thinned(self.clock, guarded(self.observer))
         object.__setattr__(self, "observer", observer)
 
     def terms(self) -> Terms:

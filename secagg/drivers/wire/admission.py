@@ -74,20 +74,37 @@ async def _admit(
         time_ms=door.clock.now_ms(),
     )
     await say(transport, door, challenge, to=PeerId(""), h=ZERO)
-    first = await receive(transport, door)
-    peer = first.sender
-    hello = read(first, Hello, door)
+    peer, hello, before = await _greeted(transport, door, nonce)
     hc = transcript.connection(nonce, hello.nonce)
-    before = _earlier(door, hello)
     if before is not None:
-        _prove_earlier(first, door, before, h=nonce)
         await say(transport, door, _rosters_after(door, before), to=peer, h=hc)
         return Informed(peer=peer, version=before.version)
-    prove(first, Hello, door=door, peer=peer, h=nonce)
     check_agreement(door, hello, peer=peer)
     welcome = Welcome(nonce=hello.nonce, next_chunk=next_chunk(peer, hello.session))
     await say(transport, door, welcome, to=peer, h=hc)
     return Connection(transport, peer=peer, hc=hc, roster=door.roster), hello
+
+
+async def _greeted(
+    transport: Transport, door: Door, nonce: bytes
+) -> tuple[PeerId, Hello, Roster | None]:
+    """Return who is proved by its Hello, and the earlier version it goes by, if so.
+
+    Raises:
+        RemoteProtocolError: as `admit`; without a culprit, for whoever likes may claim
+            a name.
+    """
+    try:
+        first = await receive(transport, door)
+        hello = read(first, Hello, door)
+        before = _earlier(door, hello)
+        if before is None:
+            prove(first, Hello, door=door, peer=first.sender, h=nonce)
+        else:
+            _prove_earlier(first, door, before, h=nonce)
+    except errors.RemoteProtocolError as error:
+        raise errors.RemoteProtocolError(error.rule, error.detail) from None
+    return first.sender, hello, before
 
 
 def _earlier(door: Door, hello: Hello) -> Roster | None:

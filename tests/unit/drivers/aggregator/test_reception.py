@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from secagg import codec, vector
+from secagg import codec, errors, vector
 from secagg.drivers import progress
 from secagg.drivers.aggregator import quotas
 from secagg.drivers.roster_book import RosterBook
@@ -14,6 +14,7 @@ from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import Standing
 from secagg.drivers.wire.transport import ConnectionLost
 from secagg.entropy import SeededEntropy
+from secagg.identity import Identity
 from secagg.messages import Declined, Fetch, History, Missed, Ready, RoundOpen
 from secagg.names import SessionId
 from secagg.signing import seal
@@ -252,6 +253,22 @@ async def test_a_large_frame_before_the_proof_is_refused() -> None:
             await transport.recv()
     refused = [e for e in world.events if isinstance(e, progress.PeerRefused)]
     assert [event.rule for event in refused] == ["7.1-1"]
+
+
+async def test_who_claims_a_name_without_its_key_is_refused_under_none() -> None:
+    """The name is in the detail: what is said of a hospital is of who proved it."""
+    world, guest = world_and_guest()
+    claimed = world.peers[0]
+    guest.door = replace(guest.door, identity=Identity(claimed, bytes([9]) * 32))
+    async with world.serve():
+        with pytest.raises(errors.NotEnrolled):
+            await guest.enter()
+        await until(
+            lambda: any(isinstance(e, progress.PeerRefused) for e in world.events)
+        )
+    [refused] = [e for e in world.events if isinstance(e, progress.PeerRefused)]
+    assert (refused.peer, refused.rule) == (None, "8-1")
+    assert claimed in refused.detail
 
 
 async def test_8_7_who_is_behind_again_and_again_is_let_go_at_a_rate_of_its_own(

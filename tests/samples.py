@@ -29,6 +29,13 @@ def keys(tag: int) -> msg.AdvertiseKeys:
     )
 
 
+NOISE = msg.NoiseTerms(
+    mechanism="discrete-gaussian",
+    noise_multiplier=1.1,
+    adjacency="zero-out",
+    delta=1e-5,
+)
+
 MANIFEST = msg.Manifest(
     task_id="t-1",
     round_no=7,
@@ -52,12 +59,7 @@ MANIFEST = msg.Manifest(
     losses=None,
     keystream="chacha20",
     chunk_log2=18,
-    dp=msg.NoiseTerms(
-        mechanism="discrete-gaussian",
-        noise_multiplier=1.1,
-        adjacency="zero-out",
-        delta=1e-5,
-    ),
+    dp=NOISE,
     model_hash=blob(4),
     previous_link=blob(5),
     durations=(1, 2, 3, 4, 5, 6, 7),

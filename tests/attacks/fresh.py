@@ -27,7 +27,7 @@ from tests.attacks import prizes
 from tests.attacks.attack import Attack, accepted, again, drawn, without
 from tests.attacks.stories import ME, tell
 from tests.helpers import Scene, scene, silo
-from tests.samples import blob
+from tests.samples import NOISE, blob
 
 BELOW = (1 << 16) - prime(16)
 COUNT = 1 << 18
@@ -35,12 +35,7 @@ COUNT = 1 << 18
 
 def many_releases_of_one_task() -> bool:
     """A further release, beyond what the hospital's own budget has."""
-    noise = msg.NoiseTerms(
-        mechanism="discrete-gaussian",
-        noise_multiplier=4.0,
-        adjacency="zero-out",
-        delta=1e-5,
-    )
+    noise = dataclasses.replace(NOISE, noise_multiplier=4.0)
     policy = Policy(max_epsilon=0.5, delta=1e-6)
     return accepted(own_budget.check_budget, noise, [noise] * 5, policy)
 

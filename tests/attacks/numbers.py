@@ -21,20 +21,13 @@ from secagg.engine import MaskSeed, NumpyThreads
 from secagg.entropy import SeededEntropy
 from secagg.field import prime
 from secagg.masking import own_masks, split
-from secagg.messages import NoiseTerms
 from secagg.names import PeerId, SessionId, VectorSum
 from secagg.privacy.discrete_gaussian import DiscreteGaussian
 from secagg.privacy.ledger import Budget, BudgetLedger, MemoryLedgerStore
 from secagg.quantize import QuantizedUpdate
 from tests.attacks.attack import Attack
-from tests.samples import blob, parameters
+from tests.samples import NOISE, blob, parameters
 
-NOISE = NoiseTerms(
-    mechanism="discrete-gaussian",
-    noise_multiplier=1.0,
-    adjacency="zero-out",
-    delta=1e-5,
-)
 BUDGET = Budget(epsilon=math.inf, delta=NOISE.delta)
 WEIGHT = 37
 COUNT = 1 << 14

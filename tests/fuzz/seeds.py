@@ -28,7 +28,7 @@ from secagg.drivers.silo.store import Receipt, SqliteStore
 from secagg.drivers.wire import certificates
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
-from secagg.messages import NoiseTerms, PastRound, Result
+from secagg.messages import PastRound, Result
 from secagg.names import PeerId, Round, SessionId
 from secagg.privacy.ledger import Charge
 from secagg.privacy.mechanism import NoiseEvent
@@ -36,7 +36,7 @@ from secagg.sensitivity import Adjacency
 from secagg.vector import blob_frame, chunk_frame, envelope_frame
 from tests.fuzz import kept
 from tests.fuzz.targets import CONSORTIUM_KEY, FIRST, TYPES
-from tests.samples import SAMPLES, blob, sound_manifest
+from tests.samples import NOISE, SAMPLES, blob, sound_manifest
 from tests.spec.vector_files import content, names
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
@@ -178,14 +178,6 @@ def _journaled() -> None:
     journal.blame(kept.TASK, PeerId("a"), "4.7-4")
     past = PastRound(manifest=b"m", h3=blob(1), certificate=b"c", result=b"r")
     journal.add_link(kept.TASK, blob(4), past)
-
-
-NOISE = NoiseTerms(
-    mechanism="discrete-gaussian",
-    noise_multiplier=3.0,
-    adjacency="zero-out",
-    delta=1e-5,
-)
 
 
 def _remembered() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from secagg import events
+from secagg import errors, events
 from secagg import messages as msg
 from secagg.crypto import transcript
+from secagg.drivers.roster_book import RosterBook
+from secagg.drivers.wire import admission, lobby, memory
+from secagg.identity import Identity
+from secagg.names import PeerId
 from secagg.params import Parameters
 from secagg.policy import Policy
 from secagg.rounds import share_ack
@@ -16,7 +21,7 @@ from secagg.signing import verifies
 from secagg.vector import Chunks, is_next
 from tests.attacks import stories
 from tests.attacks.attack import Attack, accepted, harmed, saying, without
-from tests.attacks.stories import ME, joined
+from tests.attacks.stories import ME, door_of, joined
 from tests.helpers import AGGREGATOR, Scene, plain_sum, scene, silo
 from tests.machine.forge import resigned
 from tests.samples import blob
@@ -136,7 +141,31 @@ def _type_unsigned():
     return mock.patch.object(transcript, "signing_input", bare)
 
 
+def a_line_in_anothers_name() -> bool:
+    """Silo 4 says Hello as silo 1: whose words will be those of that line?"""
+    return asyncio.run(_taken_for()) == silo(1)
+
+
+async def _taken_for() -> PeerId | None:
+    consortium = scene().consortium
+    book = RosterBook(consortium.roster)
+    posing = door_of(Identity(silo(1), consortium.silos[silo(4)].seed), book)
+    theirs = door_of(consortium.aggregator, book)
+    near, far = memory.pair()
+    admitting = asyncio.create_task(admission.admit(far, theirs, lambda *_: None))
+    challenge = await lobby.challenged(near, posing, AGGREGATOR)
+    await lobby._greet(near, posing, AGGREGATOR, challenge, lobby.Standing())
+    try:
+        admitted = await admitting
+    except errors.RemoteProtocolError:
+        return None
+    assert not isinstance(admitted, admission.Informed)
+    return admitted[0].peer
+
+
 def speaking_in_anothers_name() -> bool:
+    """On its own line, in an envelope that names silo 1 as its sender."""
+
     def impostor(carried):
         if carried.sender == silo(4) and carried.envelope.type == "ShareAck":
             claimed = replace(carried.envelope, sender=silo(1))
@@ -167,6 +196,7 @@ ATTACKS = [
     Attack(20, an_honest_dealer_framed, _any_complaint_excludes),
     Attack(21, an_old_manifest_again, without("4.1-3")),
     Attack(23, a_signature_of_one_type_used_for_another, _type_unsigned),
+    Attack(24, a_line_in_anothers_name, without("8-1")),
     Attack(24, speaking_in_anothers_name, without("3.4-3", "3.4-4")),
     Attack(25, a_chunk_out_of_its_order, without("7.1-2")),
 ]

@@ -17,16 +17,13 @@ from secagg import events
 from secagg.crypto.sign import SigningKey
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import door, handshake, lobby, memory
-from secagg.drivers.wire.door import Door
-from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.messages import Challenge, Member, Rosters, RosterVersion
 from secagg.names import PeerId
 from secagg.roster import HOSPITAL, Roster, RosterMember, SignedRoster
 from secagg.roster_chain import RosterChain
 from tests.attacks.attack import Attack, accepted, without
-from tests.attacks.stories import ME, offer, stranger
-from tests.drivers.fake_clock import FakeClock
+from tests.attacks.stories import ME, door_of, offer, stranger
 from tests.helpers import AGGREGATOR, scene, silo
 from tests.samples import blob
 
@@ -52,12 +49,8 @@ def shown(versions: Iterable[SignedRoster]) -> Roster:
 
 async def _shown(book: RosterBook, versions: Iterable[SignedRoster]) -> None:
     near, far = memory.pair()
-    ours, theirs = (
-        Door(
-            identity=identity, book=book, entropy=SeededEntropy(b""), clock=FakeClock()
-        )
-        for identity in (WORLD.consortium.silos[ME], WORLD.consortium.aggregator)
-    )
+    ours = door_of(WORLD.consortium.silos[ME], book)
+    theirs = door_of(WORLD.consortium.aggregator, book)
     entering = asyncio.create_task(
         lobby.enter(near, ours, AGGREGATOR, lobby.Standing())
     )
@@ -65,7 +58,7 @@ async def _shown(book: RosterBook, versions: Iterable[SignedRoster]) -> None:
         nonce=blob(1),
         roster_version=9,
         roster_hash=blob(2),
-        time_ms=FakeClock().now_ms(),
+        time_ms=theirs.clock.now_ms(),
     )
     await handshake.say(far, theirs, challenge, to=PeerId(""), h=handshake.ZERO)
     await far.recv()

@@ -7,14 +7,25 @@ from dataclasses import replace
 from secagg import codec, events
 from secagg import messages as msg
 from secagg.crypto import transcript
+from secagg.drivers.roster_book import RosterBook
+from secagg.drivers.wire.door import Door
+from secagg.entropy import SeededEntropy
+from secagg.identity import Identity
 from secagg.names import PeerId
 from secagg.signing import seal
+from tests.drivers.fake_clock import FakeClock
 from tests.helpers import AGGREGATOR, Scene, scene, silo, silos
 from tests.machine.forge import lying
 from tests.machine.split import split
 from tests.samples import blob
 
 ME = silo(2)
+
+
+def door_of(identity: Identity, book: RosterBook) -> Door:
+    """Where one side of a handshake stands."""
+    entropy = SeededEntropy(identity.id.encode())
+    return Door(identity=identity, book=book, entropy=entropy, clock=FakeClock())
 
 
 def tell(world, message, *, h=None, sid=None, to=ME):

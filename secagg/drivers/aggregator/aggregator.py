@@ -19,9 +19,10 @@ from secagg.drivers.aggregator.connections import ROOM_FOR_MORE, Connections
 from secagg.drivers.aggregator.journal import COMPLETED, OPEN, RoundRow
 from secagg.drivers.aggregator.opening import Opening
 from secagg.drivers.aggregator.quotas import largest_frame
-from secagg.drivers.aggregator.reception import Reception, Stage
+from secagg.drivers.aggregator.reception import Reception
 from secagg.drivers.aggregator.rounds import Round, Site, Terms
 from secagg.drivers.aggregator.settings import Settings
+from secagg.drivers.aggregator.stage import Stage
 from secagg.drivers.aggregator.state import AggregatorState
 from secagg.drivers.aggregator.surroundings import Surroundings
 from secagg.drivers.aggregator.vitals import Vitals

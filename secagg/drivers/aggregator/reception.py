@@ -7,7 +7,6 @@ which, and its connection is closed; its session goes on.
 
 from __future__ import annotations
 
-import collections
 import functools
 from collections.abc import Collection
 
@@ -27,8 +26,7 @@ from secagg.drivers.aggregator.quotas import (
     largest_message,
     outbox_bytes,
 )
-from secagg.drivers.aggregator.rounds import Round
-from secagg.drivers.aggregator.session import Session
+from secagg.drivers.aggregator.stage import Stage
 from secagg.drivers.progress import Observer
 from secagg.drivers.wire import admission, lobby
 from secagg.drivers.wire.connection import Connection
@@ -36,39 +34,6 @@ from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.transport import ConnectionLost, Transport
 from secagg.names import PeerId, SessionId
 from secagg.vector import BlobFrame, ChunkFrame, EnvelopeFrame, Frame
-
-PAST_SESSIONS = 4
-"""Sessions that are over and still answered for: one round's attempts, and one more."""
-
-
-class Stage:
-    """What goes on at the aggregator: its round, and the sessions silos may ask for.
-
-    Attributes:
-        round: the open round.
-    """
-
-    def __init__(self) -> None:
-        """Begin with nothing going on."""
-        self.round: Round | None = None
-        self._past: collections.deque[Session] = collections.deque(maxlen=PAST_SESSIONS)
-
-    def session(self, sid: SessionId | None) -> Session | None:
-        """Return the session of this id, if it is of this round or the last one."""
-        sessions = [] if self.round is None else self.round.sessions
-        return next((one for one in (*sessions, *self._past) if one.sid == sid), None)
-
-    def retire(self, over: Round) -> None:
-        """Close a round; how its sessions ended is still told to who comes back."""
-        self._past.extend(over.sessions)
-        self.round = None
-
-    def running(self, peer: PeerId) -> Session | None:
-        """Return the session that runs now, if `peer` is a member of it."""
-        session = None if self.round is None else self.round.session
-        if session is None or session.over:
-            return None
-        return session if peer in session.server.params.members else None
 
 
 class Reception:

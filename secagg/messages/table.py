@@ -7,7 +7,8 @@ long its body may be.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from secagg.messages.lobby import (
     Catchup,
@@ -91,54 +92,28 @@ Message = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What is fixed for a message type (spec 3.7).
 
     Attributes:
-        from_aggregator: S sends it; else a client does.
-        to_all: its receiver is everyone.
         transcript: which hash its signature covers.
         base: bytes its body may have whatever n is.
         per_member: bytes more for each member.
+        from_aggregator: S sends it; else a client does.
+        to_all: its receiver is everyone.
     """
 
-    from_aggregator: bool
-    to_all: bool
     transcript: Transcript
     base: int
     per_member: int = 0
+    from_aggregator: bool = field(kw_only=True)
+    to_all: bool = field(kw_only=True)
 
 
-def _from_s(transcript: Transcript, base: int, per_member: int = 0) -> Header:
-    return Header(
-        from_aggregator=True,
-        to_all=True,
-        transcript=transcript,
-        base=base,
-        per_member=per_member,
-    )
-
-
-def _from_s_to_one(transcript: Transcript, base: int, per_member: int = 0) -> Header:
-    return Header(
-        from_aggregator=True,
-        to_all=False,
-        transcript=transcript,
-        base=base,
-        per_member=per_member,
-    )
-
-
-def _from_u(transcript: Transcript, base: int, per_member: int = 0) -> Header:
-    return Header(
-        from_aggregator=False,
-        to_all=False,
-        transcript=transcript,
-        base=base,
-        per_member=per_member,
-    )
-
+_from_s = partial(Header, from_aggregator=True, to_all=True)
+_from_s_to_one = partial(Header, from_aggregator=True, to_all=False)
+_from_u = partial(Header, from_aggregator=False, to_all=False)
 
 HEADERS: dict[type[Message], Header] = {
     Manifest: _from_s(Transcript.SID, 32_768, 128),

@@ -16,9 +16,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,12 @@ from secagg.params import Parameters
 from secagg.spread import Spread, Told, unheard
 from secagg.vector import Chunks
 
+_Made = TypeVar("_Made")
+
 Sums = NDArray[np.uint32]
+
+_Group = Sequence[tuple[MaskSeed, int]]
+"""Masks that are expanded together: of each its seed and its sign."""
 
 # Elements of a window that is sent out: 1 MiB comes back, and setting up a cipher takes
 # 2 % of its stream's time.
@@ -136,16 +141,17 @@ class MaskRemoval:
             RemoteProtocolError: rule 3.2-4.
         """
         spread = Spread(self.executor, self.told)
-        seeds, signs = list(effect.seeds), list(effect.signs)
-        for _, masks in spread.map(
+        pairs = spread.map(
             (Agreements(lost) for lost in effect.lost),
             here=Agreements.run,
             ahead=_LOST_AHEAD,
-        ):
-            seeds += [mask.seed for mask in masks]
-            signs += [mask.sign for mask in masks]
+        )
+        own = zip(effect.seeds, effect.signs, strict=True)
+        groups = _grouped(own, (masks for _, masks in pairs))
+        if self.executor is None and effect.lost:
+            groups = _begun(groups)
         parts = spread.map(
-            _pieces(seeds, signs, chunks_of(params), step=self._step),
+            _pieces(groups, chunks_of(params), step=self._step),
             here=lambda piece: piece.by(self.engine),
             ahead=_WINDOWS_AHEAD,
         )
@@ -165,21 +171,59 @@ class MaskRemoval:
         return None if self.executor is None else _WINDOW
 
 
+def _grouped(
+    own: Iterable[tuple[MaskSeed, int]], pairs: Iterable[Sequence[Mask]]
+) -> Iterator[_Group]:
+    """Yield the seeds and signs of all masks, in groups; one of none if there is none.
+
+    Args:
+        own: of the self masks.
+        pairs: the pair masks of each lost member, as they become known.
+    """
+    every = itertools.chain(
+        own, ((mask.seed, mask.sign) for masks in pairs for mask in masks)
+    )
+    yield [*itertools.islice(every, _GROUP)]
+    while group := [*itertools.islice(every, _GROUP)]:
+        yield group
+
+
+def _begun(groups: Iterator[_Made]) -> Iterator[_Made]:
+    """Yield what `groups` yields, the next one made meanwhile.
+
+    An agreement holds the interpreter's lock, and an engine's threads do without it: so
+    the masks of one group are expanded beside the agreements of the next.
+    """
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = beside.submit(next, groups, None)
+            yield group
+
+
 def _pieces(
-    seeds: Sequence[MaskSeed], signs: Sequence[int], chunks: Chunks, *, step: int | None
+    groups: Iterable[_Group], chunks: Chunks, *, step: int | None
 ) -> Iterator[Streams]:
     """Yield the masks of every chunk, cut into windows and groups of seeds."""
+    known: list[_Group] = []
     for chunk in range(chunks.count):
         begin, end = chunks.span(chunk)
         for start in range(begin, end, step or end - begin):
             stop = min(start + (step or end - begin), end)
-            # Without seeds a piece of none, so that every chunk is opened.
-            for first in range(0, max(1, len(seeds)), _GROUP):
+            # The first window takes them as they come.
+            for group in known or _kept(groups, known):
                 yield Streams(
                     chunk=chunk,
                     width=chunks.width,
-                    seeds=seeds[first : first + _GROUP],
-                    signs=signs[first : first + _GROUP],
+                    seeds=[seed for seed, _ in group],
+                    signs=[sign for _, sign in group],
                     start=start,
                     stop=stop,
                 )
+
+
+def _kept(groups: Iterable[_Group], known: list[_Group]) -> Iterator[_Group]:
+    """Yield the groups, and keep them."""
+    for group in groups:
+        known.append(group)
+        yield group

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import pickle
+import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -80,6 +81,30 @@ def window(request, monkeypatch):
 
 def test_in_this_process_the_sum_is_that_of_the_definition(group):
     assert (opened() == EXPECTED).all()
+
+
+def test_the_next_agreements_are_made_while_masks_are_expanded():
+    begun = threading.Event()
+
+    def groups():
+        yield [1]
+        begun.set()
+        yield [2]
+
+    coming = mask_removal._begun(groups())
+    assert next(coming) == [1]
+    # Nobody has asked for the second yet.
+    assert begun.wait(60)
+    assert [*coming] == [[2]]
+
+
+def test_an_agreement_that_fails_is_not_lost_on_its_thread(monkeypatch):
+    def broken(_):
+        raise errors.RemoteProtocolError("3.2-4", "on purpose")
+
+    monkeypatch.setattr(mask_removal, "removed_pair_masks", broken)
+    with pytest.raises(errors.RemoteProtocolError, match="on purpose"):
+        opened()
 
 
 def test_on_threads_the_sum_is_the_same_however_it_is_cut(group, window):

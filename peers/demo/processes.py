@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import multiprocessing
 import os
+import secrets
 import socket
 import threading
 from multiprocessing.context import ForkServerContext
@@ -12,6 +15,12 @@ from typing import Final
 
 SIGKILLED: Final = -9
 """The exit code of a process that was killed."""
+
+
+PORTS: Final = range(20_000, 32_768)
+"""Below those of connections, which Linux takes from 32,768 on and others later."""
+
+_ATTEMPTS = 100
 
 
 def fork_server(module: str) -> ForkServerContext:
@@ -23,11 +32,20 @@ def fork_server(module: str) -> ForkServerContext:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback that nobody listens on just now.
+
+    It is none that the system gives to a connection, so that it stays free while a
+    server that was killed is started again.
+
+    Raises:
+        OSError: none was found.
+    """
+    for _ in range(_ATTEMPTS):
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(errno.EADDRINUSE, "no free port was found")
 
 
 def send_output_to(path: Path) -> None:

@@ -7,23 +7,25 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from secagg import errors, events
+from secagg import errors, events, vector
 from secagg import messages as msg
 from secagg.crypto import transcript
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import admission, lobby, memory
 from secagg.identity import Identity
-from secagg.names import PeerId
+from secagg.names import PeerId, SessionId
+from secagg.packing import packed_size
 from secagg.params import Parameters
 from secagg.policy import Policy
 from secagg.rounds import share_ack
 from secagg.signing import verifies
-from secagg.vector import Chunks, is_next
+from secagg.vector import Chunks
 from tests.attacks import stories
 from tests.attacks.attack import Attack, accepted, harmed, saying, without
 from tests.attacks.stories import ME, door_of, joined
 from tests.helpers import AGGREGATOR, Scene, plain_sum, scene, silo
 from tests.machine.forge import resigned
+from tests.memory_spool import MemorySpool
 from tests.samples import blob
 
 
@@ -181,7 +183,23 @@ CHUNKS = Chunks(length=3 << 12, width=16, chunk_log2=12)
 
 
 def a_chunk_out_of_its_order() -> bool:
-    return accepted(is_next, 2, 1, CHUNKS)
+    """Without a word, so that its sender takes it for stored."""
+    spool = MemorySpool(SessionId(blob(1)), CHUNKS)
+    chunk = bytes(packed_size(1 << CHUNKS.chunk_log2, CHUNKS.width))
+    return accepted(spool.append, silo(1), 2, chunk)
+
+
+def a_chunk_again_for_one_that_lacks() -> bool:
+    """The line repeats the first of three chunks, and cuts the last: is it a vector?"""
+    peer, spool = silo(1), MemorySpool(SessionId(blob(1)), CHUNKS)
+    chunk = bytes(packed_size(1 << CHUNKS.chunk_log2, CHUNKS.width))
+    for index in (0, 1, 0):
+        accepted(spool.append, peer, index, chunk)
+    return spool.complete(peer)
+
+
+def _whatever_comes_is_next():
+    return mock.patch.object(vector, "is_next", return_value=True)
 
 
 ATTACKS = [
@@ -199,4 +217,5 @@ ATTACKS = [
     Attack(24, a_line_in_anothers_name, without("8-1")),
     Attack(24, speaking_in_anothers_name, without("3.4-3", "3.4-4")),
     Attack(25, a_chunk_out_of_its_order, without("7.1-2")),
+    Attack(25, a_chunk_again_for_one_that_lacks, _whatever_comes_is_next),
 ]

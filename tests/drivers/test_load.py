@@ -118,10 +118,15 @@ async def test_a_round_ends_beside_hospitals_that_flood(monkeypatch) -> None:
             asyncio.create_task(flooding(world, peer, frame))
             for peer, frame in zip(hostile, frames, strict=True)
         ]
-        async with world.silos(*honest) as silos:
-            outcome, means = await world.round(aggregator, silos)
-        async with asyncio.timeout(20):
-            await asyncio.gather(*floods)
+        try:
+            async with world.silos(*honest) as silos:
+                outcome, means = await world.round(aggregator, silos)
+            async with asyncio.timeout(20):
+                await asyncio.gather(*floods)
+        finally:
+            for flood in floods:
+                flood.cancel()
+            await asyncio.gather(*floods, return_exceptions=True)
     assert outcome.sets["u3"] == tuple(honest)
     assert all(is_mean_of(outcome, mean) for mean in means.values())
     refused = [e for e in world.events if isinstance(e, progress.PeerRefused)]

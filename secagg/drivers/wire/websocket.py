@@ -155,7 +155,8 @@ class WebSocketTransport:
     def _lost(self, error: Exception) -> ConnectionLost:
         """Return why it ended, as we or the other side said, if anybody did."""
         if isinstance(error, websockets.ConnectionClosed) and error.rcvd is not None:
-            return ConnectionLost(error.rcvd.reason)
+            # It ends in logs and on terminals, whoever wrote it.
+            return ConnectionLost(printable(error.rcvd.reason))
         return ConnectionLost(self._dropped)
 
 

@@ -55,6 +55,15 @@ async def test_the_other_side_reads_why_a_connection_was_closed() -> None:
             await near.recv()
 
 
+async def test_what_the_other_side_closes_with_moves_no_cursor() -> None:
+    """Of another program: ours says nothing that is not printable."""
+    async with linked() as (near, far):
+        await far._socket.close(reason="\x1b[2Jgone\n")
+        with pytest.raises(ConnectionLost) as caught:
+            await near.recv()
+    assert caught.value.reason == "?[2Jgone?"
+
+
 async def test_a_cut_is_a_lost_connection_on_both_sides() -> None:
     async with linked() as (near, far):
         await near.cut()

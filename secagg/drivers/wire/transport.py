@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeAlias
 
-from secagg import errors
+from secagg import codec, errors
 
 MAX_REASON: Final = 120
 """Characters of a closing reason; a websocket's close frame has room for 123 bytes."""
@@ -74,5 +74,4 @@ Accept: TypeAlias = Callable[[Transport], Awaitable[None]]
 
 def printable(reason: str) -> str:
     """Return `reason` as it may travel: printable ASCII, cut to `MAX_REASON`."""
-    kept = "".join(c if " " <= c <= "~" else "?" for c in reason)
-    return kept[:MAX_REASON]
+    return codec.printable(reason)[:MAX_REASON]

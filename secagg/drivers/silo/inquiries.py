@@ -126,6 +126,9 @@ class Inquiries:
                 summed = summed_of(past, members=members)
                 part = own_part.in_link(past, me=me, members=members)
                 links.append(Link(head=head, summed=summed, part=part))
+                if head == to:
+                    # The round may be over by now: what follows is not asked about.
+                    break
             if not rounds:
                 break
         return links

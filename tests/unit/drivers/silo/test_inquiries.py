@@ -7,13 +7,15 @@ import pytest
 from secagg import codec, errors
 from secagg.consortium import Consortium
 from secagg.drivers.roster_book import RosterBook
+from secagg.drivers.silo import inquiries as module
 from secagg.drivers.silo.inquiries import Inquiries
 from secagg.drivers.wire import memory
 from secagg.drivers.wire.connection import Connection
 from secagg.drivers.wire.door import Door
 from secagg.drivers.wire.lobby import lobby_open
 from secagg.entropy import SeededEntropy
-from secagg.messages import Catchup, Fetch, History, Message
+from secagg.messages import Catchup, Fetch, History, Message, PastRound
+from secagg.rounds import own_part
 from secagg.vector import BlobFrame, EnvelopeFrame, parse_frame
 from tests.drivers.fake_clock import FakeClock
 
@@ -105,6 +107,28 @@ async def test_a_chain_that_does_not_lead_there_is_refused_by_rule_4_8_4(line) -
     with pytest.raises(errors.RemoteProtocolError, match="forked") as caught:
         await walking
     assert (caught.value.rule, caught.value.culprits) == ("4.8-4", (AGGREGATOR,))
+
+
+async def test_a_walk_ends_at_the_open_round_though_the_chain_has_gone_on(
+    line, monkeypatch
+) -> None:
+    """The connection was away for a moment, and the round was over meanwhile."""
+    heads = [bytes([k]) * 32 for k in range(1, 4)]
+    monkeypatch.setattr(module, "next_link", lambda past, **_: past.h3)
+    monkeypatch.setattr(module, "summed_of", lambda past, **_: ())
+    monkeypatch.setattr(own_part, "in_link", lambda past, **_: None)
+    one = inquiries()
+    one.connected(line.connection)
+    walking = asyncio.create_task(one.walk("demo", bytes(32), heads[1]))
+    await line.heard()
+    rounds = [
+        PastRound(manifest=b"", h3=head, certificate=b"", result=b"") for head in heads
+    ]
+    one.take_history(History(rounds=tuple(rounds)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert walking.done()
+    assert [link.head for link in walking.result()] == heads[:2]
 
 
 async def test_there_is_nothing_to_walk_from_the_head_itself() -> None:

@@ -4,7 +4,9 @@ Both between the same processes, turn by turn: n hospitals quantize, mask, pack,
 and send at once, and the aggregator checks, hashes and stores; then they send as many
 bytes over websockets with nothing behind them. Where both ends share few cores, the
 work itself is a bound that no overlap removes: its CPU seconds over the cores, which
-stand beside as a row of their own.
+stand beside as a row of their own. On the two cores of the development machine a bare
+transfer takes 4.7 CPU ns an element at both ends, and masks, hashes, quantizing and
+packing 12.7: even with no second lost the ratio would be 0.48, below the goal.
 """
 
 from __future__ import annotations
@@ -53,8 +55,10 @@ def run(sizes: Sizes) -> Iterator[Row]:
         ours=ours,
         reference=bare,
         goal=at_least(0.70),
-        detail=f"the CPU seconds of both ends over {os.cpu_count()} cores allow"
-        f" {min(1.0, bare.median / least):.2f}",
+        detail=f"{os.cpu_count()} cores that both ends share allow"
+        f" {min(1.0, bare.median / least):.2f}: CPU ns an element"
+        f" {per_element * cpu['bare']:.1f} of a bare transfer,"
+        f" {per_element * sum(work.values()):.1f} of quantizing, masks and hashes",
         headline=True,
         labels=labels,
     )

@@ -42,20 +42,20 @@ STOPS = {
 
 
 @contextlib.asynccontextmanager
-async def stopped_at(world, matches, state):
-    """Run a round until the event, stop the aggregator, and yield the silos' work."""
+async def stopped_at(world, matches, state, peers=()):
+    """Run a round until the event, stop the aggregator, and yield silos and work."""
     stop = asyncio.Event()
     world.watchers.append(lambda event: stop.set() if matches(event) else None)
     async with contextlib.AsyncExitStack() as stack:
         async with world.serve(state=state) as aggregator:
-            silos = await stack.enter_async_context(world.silos())
+            silos = await stack.enter_async_context(world.silos(*peers))
             work = started(world, silos)
             running = asyncio.create_task(aggregator.run_round())
             await stop.wait()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
         world.watchers.clear()
-        yield work
+        yield silos, work
 
 
 def started(world, silos):
@@ -73,7 +73,7 @@ async def taken_up(world, aggregator, work):
 async def test_a_restart_completes_the_same_session(network, stop, tmp_path) -> None:
     world = World(4, network)
     async with (
-        stopped_at(world, STOPS[stop], tmp_path) as work,
+        stopped_at(world, STOPS[stop], tmp_path) as (_, work),
         world.serve(state=tmp_path) as second,
     ):
         before = {e.sid for e in world.events if isinstance(e, progress.SessionBegan)}

@@ -4,7 +4,6 @@ A session ends under the version it began with, and the next one names the newes
 """
 
 import asyncio
-import contextlib
 import dataclasses
 
 import pytest
@@ -16,7 +15,7 @@ from secagg.drivers.roster_book import RosterBook
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.roster_chain import RosterChain
-from tests.drivers.test_restarts import STOPS, reaches, started
+from tests.drivers.test_restarts import STOPS, reaches, started, stopped_at
 from tests.drivers.world import PATIENCE_SECONDS, World, error_of
 
 KEY = SigningKey(bytes([4]) * 32)
@@ -189,23 +188,6 @@ async def test_2_1_2_anothers_roster_is_told_from_one_without_this_aggregator() 
 # --- a roster that went on between two runs of the aggregator
 
 
-@contextlib.asynccontextmanager
-async def stopped_at(world, matches, state):
-    """Run a round until the event, stop the aggregator, and yield silos and work."""
-    stop = asyncio.Event()
-    world.watchers.append(lambda event: stop.set() if matches(event) else None)
-    async with contextlib.AsyncExitStack() as stack:
-        async with world.serve(state=state) as aggregator:
-            silos = await stack.enter_async_context(world.silos(*world.peers[:-1]))
-            work = started(world, silos)
-            running = asyncio.create_task(aggregator.run_round())
-            await stop.wait()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-        world.watchers.clear()
-        yield silos, work
-
-
 def begun(world):
     """The sessions that began, in order."""
     found = [e.sid for e in world.events if isinstance(e, progress.SessionBegan)]
@@ -218,7 +200,7 @@ async def test_a_restart_with_a_newer_roster_ends_the_session_under_its_own(
 ) -> None:
     world = RosterWorld(5)
     silos = tuple(world.peers[:-1])
-    async with stopped_at(world, STOPS[stop], tmp_path) as (_, work):
+    async with stopped_at(world, STOPS[stop], tmp_path, world.peers[:-1]) as (_, work):
         sessions = begun(world)
         world.book.pin(world.after(world.one, add=[world.newcomer]).versions)
         async with world.serve(state=tmp_path) as second:
@@ -236,7 +218,10 @@ async def test_4_7_6_a_restart_with_another_key_abandons_the_session(
 ) -> None:
     world, (*silos, _) = RosterWorld(5), World(5, "memory").peers
     identity = next_identity(world)
-    async with stopped_at(world, STOPS[stop], tmp_path) as (here, work):
+    async with stopped_at(world, STOPS[stop], tmp_path, world.peers[:-1]) as (
+        here,
+        work,
+    ):
         world.book.pin(world.after(world.one, key_of=identity).versions)
         async with world.serve(state=tmp_path, identity=identity) as second:
             assert second.open_round is None

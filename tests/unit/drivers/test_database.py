@@ -1,6 +1,8 @@
 """secagg.drivers.database: one process, durable commits, errors with remedies."""
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +151,43 @@ def test_a_full_disk_is_named(path) -> None:
         database.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(errors.StateError, match="free some space"):
             fill(database)
+
+
+LARGE = """WITH RECURSIVE some(mark) AS (SELECT ? UNION ALL SELECT mark + 1 FROM some)
+INSERT INTO marks SELECT mark FROM some LIMIT ?"""
+"""Commits in some frames of 24 + 4096 bytes."""
+
+
+@pytest.fixture
+def files_limited_to():
+    """Let no file grow beyond so many bytes: a write stops there and fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room", [0, 1, 23, 24, 100, 4119, 4120, 4121, 5000, 8240])
+def test_what_follows_a_commit_without_room_is_whole(
+    path, tmp_path, files_limited_to, room
+) -> None:
+    """It is written over the half one, of which no kill leaves anything."""
+    log = path.with_name(f"{path.name}-wal")
+    with open_at(path) as database:
+        database.execute("INSERT INTO marks VALUES (1)")
+        files_limited_to(log.stat().st_size + room)
+        for _ in range(2):
+            with pytest.raises(errors.StateError, match="cannot use"):
+                database.execute(LARGE, 2, 2000)
+        files_limited_to(1 << 30)
+        database.execute("INSERT INTO marks VALUES (5000)")
+        killed = tmp_path / "killed"
+        killed.mkdir()
+        for file in (path, log):
+            shutil.copy(file, killed)
+    for found in (path, killed / path.name):
+        with open_at(found) as again:
+            marks = again.execute("SELECT mark FROM marks ORDER BY mark")
+            assert marks == [(1,), (5000,)]
 
 
 def test_a_closed_file_is_refused(path) -> None:

@@ -4,9 +4,9 @@ Both between the same processes, turn by turn: n hospitals quantize, mask, pack,
 and send at once, and the aggregator checks, hashes and stores; then they send as many
 bytes over websockets with nothing behind them. Where both ends share few cores, the
 work itself is a bound that no overlap removes: its CPU seconds over the cores, which
-stand beside as a row of their own. On the two cores of the development machine a bare
-transfer takes 4.7 CPU ns an element at both ends, and masks, hashes, quantizing and
-packing 12.7: even with no second lost the ratio would be 0.48, below the goal.
+stand beside as a row of their own. On two cores of a Xeon a bare transfer takes 4.7 CPU
+ns an element at both ends, and masks, hashes, quantizing and packing 12.7: even with no
+second lost the ratio would be 0.48, below the goal.
 """
 
 from __future__ import annotations

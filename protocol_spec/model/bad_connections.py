@@ -134,13 +134,15 @@ def _lobby_bodies(cohort: Cohort) -> dict[str, Body]:
 
 def _bad_declined(cohort: Cohort, good: Body) -> Iterator[tuple[str, Body]]:
     """Rules 3.3-1, 3.3-6 and 3.4-4 on what a client tells of its policy."""
+    # Signed by the proved member, in another's name: nothing else is wrong with it.
+    other = _lobby("Declined", good, sender="h02", secret=identity(MEMBER))
     cases = {
         "size": ("3.3-1", _lobby("Declined", {**good, "detail": "d" * 1024})),
         "detail": ("3.3-6", _lobby("Declined", {**good, "detail": "d" * 513})),
         "unprintable": ("3.3-6", _lobby("Declined", {**good, "detail": "a\nb"})),
         "rule": ("3.3-6", _lobby("Declined", {**good, "rule": "policy"})),
         "round": ("3.3-6", _lobby("Declined", {**good, "round_no": 0})),
-        "sender": ("3.4-4", _lobby("Declined", good, sender="h02")),
+        "sender": ("3.4-4", other),
     }
     for why, (rule, data) in cases.items():
         bad = _connection_file(cohort, "Declined", data, rule)

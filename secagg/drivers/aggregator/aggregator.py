@@ -46,9 +46,6 @@ DELIVERY_RATE = 10e6
 
 GOODBYE = "the aggregator is stopping"
 
-HALTED = "the aggregator's disk failed: connect again"
-"""Why lines end when it stops in a round, and again when it goes on."""
-
 
 class Aggregator:
     """One running aggregator; made by `serve`.
@@ -279,7 +276,7 @@ class Aggregator:
     def _halt(self) -> None:
         """Have silos come back: what they say to a broken session is not heard."""
         self._halted = True
-        self._connections.recall(HALTED)
+        self._connections.recall()
 
     async def _mend(self) -> None:
         """Go on from the journal after the disk failed, as a restart does."""
@@ -291,7 +288,7 @@ class Aggregator:
             self._stage.retire(broken)
         self._halted = False
         # Once more, for what was said since.
-        self._connections.recall(HALTED)
+        self._connections.recall()
 
     async def _stock(self, model_hash: bytes, blob: bytes | None) -> int:
         if blob is None:

@@ -21,6 +21,9 @@ FLUSH_SECONDS: Final = 5.0
 RENEWED: Final = "the roster has changed: connect again"
 """Why a connection ends that was proved under an older version of the roster."""
 
+RECALLED: Final = "the aggregator's disk failed: connect again"
+"""Why a connection ends whose session goes on from the journal."""
+
 ROOM_FOR_MORE: Final = 256
 """Members that a running aggregator's limits leave room for beyond those it has."""
 
@@ -29,10 +32,15 @@ _BEFORE_CHUNKS: Final = DealerList.__name__
 
 
 class Connections:
-    """Who is connected."""
+    """Who is connected.
+
+    Attributes:
+        recalls: how often everybody was sent away to come back.
+    """
 
     def __init__(self) -> None:
         """Begin with nobody."""
+        self.recalls = 0
         self._by_peer: dict[PeerId, Connection] = {}
         self._expect: dict[PeerId, Callable[[], None]] = {}
         self._past: dict[PeerId, Traffic] = {}
@@ -74,10 +82,16 @@ class Connections:
             self._close(connection, RENEWED, flush=True)
         return tuple(connection.peer for connection in stale)
 
-    def recall(self, why: str) -> None:
-        """Have everybody come back, who is given then what it missed."""
+    def recall(self) -> None:
+        """Have everybody come back, who is given then what it missed.
+
+        What still comes on these connections is not for who is recalled to.
+        """
+        self.recalls += 1
         for connection in self._by_peer.values():
-            self._close(connection, why)
+            self._close(connection, RECALLED)
+        self._by_peer.clear()
+        self._expect.clear()
 
     def _close(self, connection: Connection, why: str, *, flush: bool = False) -> None:
         task = asyncio.create_task(_closed(connection, why, flush))

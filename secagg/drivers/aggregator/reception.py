@@ -15,7 +15,11 @@ from secagg import messages as msg
 from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
-from secagg.drivers.aggregator.connections import RENEWED, Connections
+from secagg.drivers.aggregator.connections import (
+    RECALLED,
+    RENEWED,
+    Connections,
+)
 from secagg.drivers.aggregator.gathering import KEPT_COIN
 from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
@@ -94,6 +98,7 @@ class Reception:
 
     async def _accept(self, transport: Transport) -> None:
         gated = Gated(transport, self._inlet, chunk_frame=self._max_frame)
+        recalls = self._connections.recalls
         try:
             let_in = functools.partial(self._let_in, gated)
             admitted = await admission.admit(gated, self._door, let_in)
@@ -105,6 +110,10 @@ class Reception:
             return
         if isinstance(admitted, admission.Informed):
             await self._part(gated, admitted)
+            return
+        if recalls != self._connections.recalls:
+            # It was told of a session that was taken up anew meanwhile.
+            await gated.close(RECALLED)
             return
         connection, hello = admitted
         self._connections.admit(connection, gated.expect_chunks)
@@ -244,6 +253,9 @@ class Reception:
     # --- frames -----------------------------------------------------------------
 
     async def _handle(self, connection: Connection, quota: Quota, frame: Frame) -> None:
+        if self._connections.get(connection.peer) is not connection:
+            # What it says again on the newer one is heard there, and only there.
+            raise ConnectionLost
         match frame:
             case EnvelopeFrame():
                 quota.message(len(frame.envelope), self._phase(), self._outbox())

@@ -154,11 +154,11 @@ class Session:
             self._around.post(peer, envelope)
 
     async def close(self) -> None:
-        """Stop timers and wait for the thread that opens the sum, if there is one."""
+        """Stop timers, and wait for the threads that store and that open the sum."""
         tasks = [task for task in (self._timer, self._opener) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, self.storing.close(), return_exceptions=True)
 
     # --- effects ----------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class Storing:
         self._observer = observer
         self._turns: collections.defaultdict[PeerId, asyncio.Lock]
         self._turns = collections.defaultdict(asyncio.Lock)
+        self._closed = False
 
     @property
     def vector_bytes(self) -> int:
@@ -61,7 +62,7 @@ class Storing:
 
     @property
     def _wanted(self) -> bool:
-        return self._server.phase is ServerPhase.MASKED_INPUT
+        return self._server.phase is ServerPhase.MASKED_INPUT and not self._closed
 
     def next_chunk(self, peer: PeerId) -> int | None:
         """Return the first chunk that is lacking of `peer`; None if none is wanted."""
@@ -80,7 +81,7 @@ class Storing:
         member = peer in self._server.sets["u2"]
         errors.require("7.1-2", member, f"a chunk of {peer}, not in U2", [peer])
         async with self._turns[peer]:
-            new = await self._append(peer, frame)
+            new = not self._closed and await self._append(peer, frame)
         if new and self._wanted:
             self._stored(peer)
 
@@ -91,6 +92,13 @@ class Storing:
             if self._spool.complete(peer):
                 root = self._spool.root(peer)
                 self._sink(events.VectorStored(peer=peer, root=root))
+
+    async def close(self) -> None:
+        """Take no more, and wait for the chunks at work: the files may be another's."""
+        self._closed = True
+        for turn in [*self._turns.values()]:
+            async with turn:
+                pass
 
     def forget(self) -> None:
         """Drop the chunks: the session is over."""

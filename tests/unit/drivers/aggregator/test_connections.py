@@ -55,9 +55,11 @@ async def test_everybody_can_be_had_to_come_back() -> None:
     lines = {peer: linked(peer) for peer in (A, B)}
     for connection, _ in lines.values():
         everyone.admit(connection)
-    everyone.recall("come back")
+    everyone.recall()
+    assert everyone.recalls == 1
+    assert set(everyone.peers) == set()
     for _, far in lines.values():
-        with pytest.raises(ConnectionLost, match="come back"):
+        with pytest.raises(ConnectionLost, match="connect again"):
             await far.recv()
     await everyone.close("")
 

@@ -8,6 +8,8 @@ import pytest
 from secagg import codec, errors, vector
 from secagg.drivers import progress
 from secagg.drivers.aggregator import quotas
+from secagg.drivers.aggregator.connections import RECALLED
+from secagg.drivers.aggregator.reception import Reception
 from secagg.drivers.roster_book import RosterBook
 from secagg.drivers.wire import admission, lobby
 from secagg.drivers.wire.door import Door
@@ -19,7 +21,7 @@ from secagg.messages import Declined, Fetch, History, Missed, Ready, RoundOpen
 from secagg.names import SessionId
 from secagg.signing import seal
 from tests.drivers.fake_clock import until
-from tests.drivers.world import World
+from tests.drivers.world import PATIENCE_SECONDS, World
 
 
 class Guest:
@@ -104,6 +106,47 @@ async def test_a_ready_for_another_round_is_missed() -> None:
         await asyncio.gather(running, return_exceptions=True)
     assert isinstance(heard, Missed)
     assert "round 1 of task demo is open" in heard.reason
+
+
+async def test_what_comes_on_a_line_that_is_recalled_is_not_heard() -> None:
+    """It was said to a session that goes on from the journal, where it is not."""
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        opened = await guest.hear()
+        assert isinstance(opened, RoundOpen)
+        # It has come, and is handled in the loop's next turn.
+        await guest.say(replace(READY, model_hash=opened.model_hash))
+        aggregator._connections.recall()
+        reason = await guest.closed()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert reason == RECALLED
+    assert not any(isinstance(event, progress.PeerReady) for event in world.events)
+
+
+async def test_one_that_enters_while_all_are_recalled_has_to_come_again(
+    monkeypatch,
+) -> None:
+    """What it was told of its upload is of the session as it was before."""
+    world, guest = world_and_guest()
+    async with world.serve() as aggregator:
+        really = Reception._let_in
+
+        def let_in(self, gated, peer, sid):
+            aggregator._connections.recall()
+            return really(self, gated, peer, sid)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Reception, "_let_in", let_in)
+            await guest.enter()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await guest.closed() == RECALLED
+        assert aggregator.connected == ()
+        await guest.enter()
+        await until(lambda: aggregator.connected == (world.peers[0],))
 
 
 async def test_one_that_kept_its_coin_is_told_that_it_is_out_of_the_round() -> None:

@@ -9,6 +9,7 @@ from secagg.drivers.aggregator.storing import Storing
 from secagg.names import PeerId, SessionId
 from secagg.transitions import ServerPhase
 from secagg.vector import ChunkFrame, Chunks
+from tests.drivers.fake_clock import until
 from tests.memory_spool import MemorySpool
 
 A, B = PeerId("a"), PeerId("b")
@@ -74,6 +75,20 @@ async def test_a_chunk_after_its_phase_is_left() -> None:
     scene.machine.phase = ServerPhase.CONSISTENCY
     await scene.store(B, 0)
     assert scene.events == []
+    assert scene.storing.next_chunk(A) is None
+
+
+async def test_once_closed_it_takes_no_more_and_has_stored_what_was_at_work() -> None:
+    """The next one over the same files must have them to itself."""
+    scene = Scene()
+    at_work = asyncio.create_task(scene.store(A, 0))
+    waiting = asyncio.create_task(scene.store(A, 1))
+    await until(scene.storing._turns[A].locked)
+    await scene.storing.close()
+    assert at_work.done()
+    await waiting
+    await scene.store(A, 1)
+    assert scene.spool.next_index(A) == 1
     assert scene.storing.next_chunk(A) is None
 
 

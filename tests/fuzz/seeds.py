@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 import sqlite3
 import tempfile
@@ -11,21 +10,16 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from peers.card import Card
 from peers.model_store import ModelStore
 from peers.records import RoundReport
 from secagg import codec, events
-from secagg.consortium import Consortium
 from secagg.crypto import passphrase
 from secagg.differences import SummedSet
 from secagg.drivers.aggregator import journal_events
 from secagg.drivers.aggregator.journal import Journal
 from secagg.drivers.aggregator.ledger_store import DurableLedgerStore
 from secagg.drivers.silo.store import Receipt, SqliteStore
-from secagg.drivers.wire import certificates
 from secagg.entropy import SeededEntropy
 from secagg.identity import Identity
 from secagg.messages import PastRound, Result
@@ -123,14 +117,6 @@ def _rosters() -> Iterator[bytes]:
     hospital, *_ = FIRST.newest.hospitals
     left = [one for one in FIRST.newest.members if one.id != hospital]
     yield FIRST.followed_by(left, CONSORTIUM_KEY).to_json().encode()
-
-
-def _certificates() -> Iterator[bytes]:
-    """A member's leaf."""
-    now = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-    issued = certificates.leaf(Consortium.of(2, b"seeds").aggregator, now=now)
-    parsed = x509.load_pem_x509_certificate(issued.certificate)
-    yield parsed.public_bytes(Encoding.DER)
 
 
 def _identities() -> Iterator[bytes]:
@@ -243,7 +229,6 @@ _MADE: dict[str, Callable[[], Iterable[bytes]]] = {
         codec.encode_body(message) for message, _ in SAMPLES.values()
     ),
     "card": _cards,
-    "certificate": _certificates,
     "chunk": lambda: [b"\x03\x04" + bytes(10), b"\x10\x02" + bytes(range(8))],
     "config": lambda: (path.read_bytes() for path in sorted(EXAMPLES.glob("*.toml"))),
     "envelope": _envelopes,

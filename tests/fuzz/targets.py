@@ -23,7 +23,6 @@ from secagg.consortium import Consortium
 from secagg.crypto import canonical, sign
 from secagg.drivers.aggregator import journal_events
 from secagg.drivers.roster_book import FILE_NAME, RosterBook
-from secagg.drivers.wire import certificates
 from secagg.params import Parameters
 from secagg.roster import SignedRoster
 from secagg.roster_chain import RosterChain, versions_of
@@ -182,11 +181,6 @@ def scenario(data: bytes) -> None:
     assert read == replace(read)
 
 
-def certificate(data: bytes) -> None:
-    """What the other side of a connection shows."""
-    assert certificates.peer_identity(data, FIRST.newest) in FIRST.newest
-
-
 def _accepted(call: Callable[[], object], *refuses: type[Exception]) -> bool:
     try:
         call()
@@ -203,7 +197,6 @@ TARGETS: dict[str, Target] = {
     "body": Target(body, BREACH),
     "canonical": Target(canonical_value, BREACH),
     "card": Target(card, (*TEXT, EnrolmentError)),
-    "certificate": Target(certificate, (errors.ConnectionRefused,)),
     "chunk": Target(chunk, BREACH),
     "config": Target(config, ()),
     "envelope": Target(envelope, BREACH),

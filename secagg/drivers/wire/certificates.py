@@ -20,11 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from secagg import errors
-from secagg.crypto import sign
-from secagg.crypto.fingerprint import fingerprint
 from secagg.identity import Identity
-from secagg.names import PeerId
-from secagg.roster import Roster, RosterMember
 
 VALIDITY_HOURS: Final = 24
 """How long a leaf is good for; it is renewed when half of that is over."""
@@ -50,17 +46,6 @@ _CERT_SIGN: Final = x509.KeyUsage(
     crl_sign=False,
     encipher_only=False,
     decipher_only=False,
-)
-
-
-# What `cryptography` raises of a certificate that it cannot take apart: X.509 lets a
-# name have a type, and a version a number, for which it has no value.
-_UNREADABLE: Final = (
-    ValueError,
-    TypeError,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
 )
 
 
@@ -149,44 +134,6 @@ def anchor(public_key: bytes) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
 
-def peer_identity(der: bytes | None, roster: Roster) -> PeerId:
-    """Return the member whose identity key signed the other side's leaf.
-
-    TLS has checked dates and chain; this finds out which anchor it was.
-
-    Args:
-        der: ``getpeercert(binary_form=True)`` of the TLS object.
-        roster: pinned.
-
-    Raises:
-        ConnectionRefused: no member signed it, or it is for another id than the
-            roster has for that key.
-    """
-    if der is None:
-        raise errors.ConnectionRefused(
-            "the other side showed no certificate: it has to connect with its identity"
-        )
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        member = _signer(certificate, roster)
-        name = _id_of(certificate)
-    except _UNREADABLE:
-        member, name = None, ""
-    if member is None:
-        raise errors.ConnectionRefused(
-            "the other side's certificate was issued under no key of version"
-            f" {roster.version} of the roster: compare fingerprints with the other"
-            " side, and accept the newest roster"
-        )
-    if name != member.id:
-        raise errors.ConnectionRefused(
-            f"the other side calls itself {name!r}; the roster has its key"
-            f" {fingerprint(member.key)} as {member.id!r}: correct the id in its"
-            " identity file, or the roster"
-        )
-    return member.id
-
-
 def _builder(key: Ed25519PublicKey, issuer: x509.Name) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -213,25 +160,3 @@ def _name_of(text: str) -> x509.Name:
 
 def _key_identifier_of(key: Ed25519PublicKey) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
-
-
-def _signer(certificate: x509.Certificate, roster: Roster) -> RosterMember | None:
-    """Return the member under whose key the certificate was issued, if any."""
-    names = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME)
-    issuer = bytes.fromhex(str(names[0].value)) if names else b""
-    member = roster.owner(issuer)
-    if member is None:
-        return None
-    # The signature counts, not the name.
-    signed = certificate.tbs_certificate_bytes
-    return member if sign.verify(member.key, certificate.signature, signed) else None
-
-
-def _id_of(certificate: x509.Certificate) -> str:
-    kind = x509.SubjectAlternativeName
-    try:
-        names = certificate.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return ""
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
-    return uris[0].removeprefix(_URI) if uris else ""

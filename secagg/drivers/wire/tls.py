@@ -28,7 +28,6 @@ from secagg.drivers.wire.certificates import (
     Leaf,
     anchor,
     leaf,
-    peer_identity,
 )
 from secagg.drivers.wire.tls_remedies import explain_tls_error
 from secagg.identity import Identity
@@ -40,7 +39,6 @@ __all__ = [
     "client_context",
     "explain_tls_error",
     "install",
-    "peer_identity",
     "server_context",
     "time_of",
     "trust_hospitals",

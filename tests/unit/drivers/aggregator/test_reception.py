@@ -72,6 +72,22 @@ def world_and_guest():
     return world, Guest(world, world.peers[0])
 
 
+@contextlib.asynccontextmanager
+async def gathering(world, guest):
+    """A round that gathers, with the guest let in; give both sides of it."""
+    async with world.serve() as aggregator:
+        running = asyncio.create_task(aggregator.run_round())
+        await asyncio.sleep(0)
+        await guest.enter()
+        opened = await guest.hear()
+        assert isinstance(opened, RoundOpen)
+        try:
+            yield aggregator, opened
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
 READY = Ready(task_id="demo", round_no=1, model_hash=bytes(32), ready_nonce=bytes(32))
 
 
@@ -87,23 +103,9 @@ async def test_a_ready_without_a_round_is_missed() -> None:
 
 async def test_a_ready_for_another_round_is_missed() -> None:
     world, guest = world_and_guest()
-    async with world.serve() as aggregator:
-        running = asyncio.create_task(aggregator.run_round())
-        await asyncio.sleep(0)
-        await guest.enter()
-        opened = await guest.hear()
-        assert isinstance(opened, RoundOpen)
-        await guest.say(
-            Ready(
-                task_id="demo",
-                round_no=9,
-                model_hash=opened.model_hash,
-                ready_nonce=bytes(32),
-            )
-        )
+    async with gathering(world, guest) as (_, opened):
+        await guest.say(replace(READY, round_no=9, model_hash=opened.model_hash))
         heard = await guest.hear()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
     assert isinstance(heard, Missed)
     assert "round 1 of task demo is open" in heard.reason
 
@@ -111,18 +113,11 @@ async def test_a_ready_for_another_round_is_missed() -> None:
 async def test_what_comes_on_a_line_that_is_recalled_is_not_heard() -> None:
     """It was said to a session that goes on from the journal, where it is not."""
     world, guest = world_and_guest()
-    async with world.serve() as aggregator:
-        running = asyncio.create_task(aggregator.run_round())
-        await asyncio.sleep(0)
-        await guest.enter()
-        opened = await guest.hear()
-        assert isinstance(opened, RoundOpen)
+    async with gathering(world, guest) as (aggregator, opened):
         # It has come, and is handled in the loop's next turn.
         await guest.say(replace(READY, model_hash=opened.model_hash))
         aggregator._connections.recall()
         reason = await guest.closed()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
     assert reason == RECALLED
     assert not any(isinstance(event, progress.PeerReady) for event in world.events)
 
@@ -151,19 +146,12 @@ async def test_one_that_enters_while_all_are_recalled_has_to_come_again(
 
 async def test_one_that_kept_its_coin_is_told_that_it_is_out_of_the_round() -> None:
     world, guest = world_and_guest()
-    async with world.serve() as aggregator:
-        running = asyncio.create_task(aggregator.run_round())
-        await asyncio.sleep(0)
-        await guest.enter()
-        opened = await guest.hear()
-        assert isinstance(opened, RoundOpen)
+    async with gathering(world, guest) as (aggregator, opened):
         round_ = aggregator._stage.round
         assert round_ is not None
         round_.gathering.bar([world.peers[0]])
         await guest.say(replace(READY, model_hash=opened.model_hash))
         heard = await guest.hear()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
     assert isinstance(heard, Missed)
     assert "its coin stayed closed" in heard.reason
 
@@ -342,16 +330,11 @@ DECLINED = Declined(task_id="demo", round_no=1, rule="4.1-5", detail="model 07")
 @pytest.mark.parametrize("changed", [{"round_no": 2}, {"task_id": "other"}])
 async def test_8_10_a_declined_of_another_round_is_ignored(changed) -> None:
     world, guest = world_and_guest()
-    async with world.serve() as aggregator:
-        running = asyncio.create_task(aggregator.run_round())
-        await asyncio.sleep(0)
-        await guest.enter()
+    async with gathering(world, guest):
         await guest.say(replace(DECLINED, **changed))
         await until(
             lambda: any(isinstance(e, progress.MessageIgnored) for e in world.events)
         )
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
     assert not any(isinstance(e, progress.PeerDeclined) for e in world.events)
 
 
@@ -381,16 +364,11 @@ async def test_8_10_a_flood_of_declined_is_cut_off_by_rule_7_1_1_and_told_once()
     None
 ):
     world, guest = world_and_guest()
-    async with world.serve() as aggregator:
-        running = asyncio.create_task(aggregator.run_round())
-        await asyncio.sleep(0)
-        await guest.enter()
+    async with gathering(world, guest):
         reading = asyncio.create_task(guest.closed())
         said = [replace(DECLINED, detail=letter * 512) for letter in "abcdefgh"]
         with pytest.raises(ConnectionLost):
             await flood(guest, said)
         assert (await reading).startswith("rule 7.1-1")
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
     told = [e for e in world.events if isinstance(e, progress.PeerDeclined)]
     assert len(told) == 1

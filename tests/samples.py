@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from secagg import messages as msg
+from secagg.consortium import Consortium
 from secagg.names import PeerId, SessionId
 from secagg.params import Parameters
+from secagg.task import Task
 
 A, B, S = PeerId("a"), PeerId("b-2"), PeerId("s")
 
@@ -88,6 +90,20 @@ def sound_manifest(n: int = 4, c: int = 1, **other: Any) -> msg.Manifest:
     length, radius = other.get("length", 10), other.pop("range", 1.0)
     usual["ranges"] = ((length, radius),)
     return replace(MANIFEST, **{**usual, **other})
+
+
+def first_manifest(consortium: Consortium, task: Task, **other: Any) -> msg.Manifest:
+    """The Manifest of a task's first session, over all silos of a consortium."""
+    first: dict[str, Any] = {
+        "aggregator": consortium.aggregator.id,
+        "roster": consortium.roster,
+        "ready": {u: blob(0) for u in consortium.silos},
+        "round_no": 1,
+        "attempt": 1,
+        "model_hash": blob(0),
+        "previous_link": blob(0),
+    }
+    return task.manifest(**{**first, **other})
 
 
 def parameters(n: int = 4, c: int = 1, **other: Any) -> Parameters:

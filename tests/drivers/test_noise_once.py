@@ -25,6 +25,7 @@ from secagg.params import Parameters
 from secagg.privacy.ledger import Budget
 from secagg.task import Task
 from tests.memory_spool import MemorySpool
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"noise once")
 PEERS = tuple(sorted(CONSORTIUM.silos))
@@ -37,21 +38,16 @@ NOISE = NoiseTerms(
     adjacency="zero-out",
     delta=1e-5,
 )
-MANIFEST = Task(
-    task_id="demo",
-    length=LENGTH,
-    clip=1.0,
-    weighting="uniform",
-    max_weight=1,
-    dp=NOISE,
-).manifest(
-    aggregator=CONSORTIUM.aggregator.id,
-    roster=CONSORTIUM.roster,
-    ready={u: bytes(32) for u in PEERS},
-    round_no=1,
-    attempt=1,
-    model_hash=bytes(32),
-    previous_link=bytes(32),
+MANIFEST = first_manifest(
+    CONSORTIUM,
+    Task(
+        task_id="demo",
+        length=LENGTH,
+        clip=1.0,
+        weighting="uniform",
+        max_weight=1,
+        dp=NOISE,
+    ),
 )
 PARAMS = Parameters.of(MANIFEST)
 EFFECT = OpenSum(u3=PEERS, seeds=(), signs=())

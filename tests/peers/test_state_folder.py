@@ -13,19 +13,12 @@ from secagg.drivers.roster_book import RosterBook
 from secagg.names import Round
 from secagg.server import Server
 from secagg.task import Task
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"state folder")
 MEMBER = Membership(identity=CONSORTIUM.aggregator, book=RosterBook(CONSORTIUM.roster))
 SILO = next(iter(CONSORTIUM.silos))
-MANIFEST = Task(task_id="demo", length=5, clip=1.0).manifest(
-    aggregator=CONSORTIUM.aggregator.id,
-    roster=CONSORTIUM.roster,
-    ready={u: bytes([i]) * 32 for i, u in enumerate(CONSORTIUM.silos)},
-    round_no=1,
-    attempt=1,
-    model_hash=bytes(32),
-    previous_link=bytes(32),
-)
+MANIFEST = first_manifest(CONSORTIUM, Task(task_id="demo", length=5, clip=1.0))
 
 
 @contextlib.contextmanager

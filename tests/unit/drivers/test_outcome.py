@@ -12,20 +12,15 @@ from secagg.names import Mean, PeerId, SessionId, VectorSum
 from secagg.params import Parameters
 from secagg.released import encoded
 from secagg.task import Task
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"outcome")
 PEERS = tuple(sorted(CONSORTIUM.silos))
 
 
 def manifest(**terms):
-    return Task(task_id="demo", **{"length": 3, "clip": 1.0, **terms}).manifest(
-        aggregator=CONSORTIUM.aggregator.id,
-        roster=CONSORTIUM.roster,
-        ready={u: bytes(32) for u in PEERS},
-        round_no=1,
-        attempt=1,
-        model_hash=bytes(32),
-        previous_link=bytes(32),
+    return first_manifest(
+        CONSORTIUM, Task(task_id="demo", **{"length": 3, "clip": 1.0, **terms})
     )
 
 

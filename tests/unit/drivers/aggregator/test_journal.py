@@ -15,17 +15,10 @@ from secagg.drivers.postgres import DatabaseUrl
 from secagg.messages import History, PastRound
 from secagg.names import PeerId, Round, SessionId
 from secagg.task import Task
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"journal")
-MANIFEST = Task(task_id="demo", length=5, clip=1.0).manifest(
-    aggregator=CONSORTIUM.aggregator.id,
-    roster=CONSORTIUM.roster,
-    ready={u: bytes(32) for u in CONSORTIUM.silos},
-    round_no=1,
-    attempt=1,
-    model_hash=bytes(32),
-    previous_link=bytes(32),
-)
+MANIFEST = first_manifest(CONSORTIUM, Task(task_id="demo", length=5, clip=1.0))
 SID = SessionId(bytes([5]) * 32)
 
 

@@ -19,20 +19,15 @@ from secagg.released import ReleasedVector
 from secagg.robust.check import Verdict
 from secagg.task import Task
 from tests.memory_spool import MemorySpool
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"opening")
 PEERS = tuple(sorted(CONSORTIUM.silos))
 LENGTH = 4096 + 3
 SID = SessionId(bytes([2]) * 32)
 PARAMS = Parameters.of(
-    Task(task_id="demo", length=LENGTH, clip=1.0, chunk_log2=12).manifest(
-        aggregator=CONSORTIUM.aggregator.id,
-        roster=CONSORTIUM.roster,
-        ready={u: bytes(32) for u in PEERS},
-        round_no=1,
-        attempt=1,
-        model_hash=bytes(32),
-        previous_link=bytes(32),
+    first_manifest(
+        CONSORTIUM, Task(task_id="demo", length=LENGTH, clip=1.0, chunk_log2=12)
     )
 )
 EFFECT = OpenSum(u3=PEERS, seeds=(), signs=())

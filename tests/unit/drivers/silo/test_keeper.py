@@ -14,6 +14,7 @@ from secagg.messages import NoiseTerms, Result
 from secagg.names import SessionId
 from secagg.task import Task
 from tests.drivers.fake_clock import FakeClock
+from tests.samples import first_manifest
 
 CONSORTIUM = Consortium.of(4, b"keeper")
 PEERS = tuple(sorted(CONSORTIUM.silos))
@@ -68,14 +69,8 @@ def test_a_receipt_says_what_the_data_went_into_and_a_cost_if_there_was_noise(
         next_model_hash=None,
         epsilon=0.25,
     )
-    manifest = Task(task_id="demo", length=5, clip=1.0, dp=dp).manifest(
-        aggregator=CONSORTIUM.aggregator.id,
-        roster=CONSORTIUM.roster,
-        ready={u: bytes(32) for u in PEERS},
-        round_no=2,
-        attempt=1,
-        model_hash=bytes(32),
-        previous_link=bytes(32),
+    manifest = first_manifest(
+        CONSORTIUM, Task(task_id="demo", length=5, clip=1.0, dp=dp), round_no=2
     )
     sid = SessionId(bytes([5]) * 32)
     one.record(

@@ -22,6 +22,7 @@ from secagg.roster import Roster
 from secagg.task import Task
 from secagg.vector import ChunkFrame, RootBuilder, chunk_frame, parse_frame
 from tests.drivers.fake_clock import until
+from tests.samples import first_manifest
 
 NOBODY = Roster.beginning("nobody")
 
@@ -29,14 +30,8 @@ CONSORTIUM = Consortium.of(4, b"upload")
 SID = SessionId(bytes([3]) * 32)
 LENGTH = 3 * 4096 + 7
 PARAMS = Parameters.of(
-    Task(task_id="demo", length=LENGTH, clip=1.0, chunk_log2=12).manifest(
-        aggregator=CONSORTIUM.aggregator.id,
-        roster=CONSORTIUM.roster,
-        ready={u: bytes(32) for u in CONSORTIUM.silos},
-        round_no=1,
-        attempt=1,
-        model_hash=bytes(32),
-        previous_link=bytes(32),
+    first_manifest(
+        CONSORTIUM, Task(task_id="demo", length=LENGTH, clip=1.0, chunk_log2=12)
     )
 )
 

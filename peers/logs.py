@@ -23,6 +23,7 @@ from peers.config_sections import Log
 from peers.toml_file import ConfigError
 from secagg.drivers import progress
 from secagg.drivers.progress import Observer, Progress
+from secagg.errors import SecaggError
 from secagg.messages import RoundOpen
 
 Logger = FilteringBoundLogger
@@ -94,7 +95,24 @@ def opened_log(log: Log, console: Console | None = None) -> Iterator[Logger]:
         for_people = isinstance(sink, _ConsoleLogger)
         level = logging.WARNING if for_people else _LEVELS[log.level]
         wrapper = structlog.make_filtering_bound_logger(level)
-        yield structlog.wrap_logger(sink, processors=processors, wrapper_class=wrapper)
+        logger = structlog.wrap_logger(sink, processors, wrapper_class=wrapper)
+        with contextlib.nullcontext() if for_people else _end_told(logger):
+            yield logger
+
+
+@contextlib.contextmanager
+def _end_told(logger: Logger) -> Iterator[None]:
+    """Log why the program ends: who reads the log may not see its standard error.
+
+    Of an error that nobody foresaw its name alone: its words may hold anything.
+    """
+    try:
+        yield
+    except Exception as error:
+        said = str(error) if isinstance(error, SecaggError | ConfigError) else None
+        name = type(error).__name__
+        logger.error("ended", error=name, detail=said)  # noqa: TRY400 nor a traceback
+        raise
 
 
 def _file(path: Path) -> TextIO:

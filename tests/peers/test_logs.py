@@ -9,7 +9,7 @@ from rich.console import Console
 from peers.config_sections import Log
 from peers.logs import fields_of, logged, name_of, opened_log
 from peers.toml_file import ConfigError
-from secagg import RoundOpen
+from secagg import RoundOpen, errors
 from secagg.drivers import progress
 from secagg.names import PeerId, SessionId
 
@@ -127,3 +127,30 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path) -> None:
         opened_log(log_file(tmp_path)),
     ):
         pass
+
+
+@pytest.mark.parametrize("error", [ConfigError, errors.StateError])
+def test_why_a_program_ends_is_its_logs_last_line(tmp_path, error) -> None:
+    log = log_file(tmp_path)
+    with pytest.raises(error), opened_log(log):
+        raise error("the disk is full: free some space")
+    last = lines(log)[-1]
+    assert (last["event"], last["level"]) == ("ended", "error")
+    assert last["detail"] == "the disk is full: free some space"
+
+
+def test_of_an_error_that_nobody_foresaw_the_log_has_the_name_alone(tmp_path) -> None:
+    log = log_file(tmp_path)
+    with pytest.raises(KeyError), opened_log(log):
+        raise KeyError("a seed")
+    [last] = lines(log)
+    assert (last["error"], last["detail"]) == ("KeyError", None)
+    assert "seed" not in log.file.read_text()
+
+
+def test_at_a_terminal_the_error_is_left_to_the_command(tmp_path) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=200)
+    with pytest.raises(errors.StateError), opened_log(Log(), console):
+        raise errors.StateError("the disk is full")
+    assert screen.getvalue() == ""

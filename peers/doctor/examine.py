@@ -107,7 +107,7 @@ async def _line(
             clock=means.clock,
             entropy=means.entropy,
         )
-        with site.held_store(report, config.state) as alone:
+        with site.held_store(report, config.state, member.identity.id) as alone:
             await line.check_line(report, way, alone=alone)
 
 

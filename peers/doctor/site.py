@@ -22,9 +22,10 @@ from secagg import engine, errors
 from secagg.crypto.fingerprint import fingerprint
 from secagg.drivers import private
 from secagg.drivers.postgres import DatabaseUrl, Postgres
+from secagg.drivers.silo.cross_check import check_account
 from secagg.drivers.silo.store import FILE_NAME, SqliteStore
 from secagg.drivers.wire.door import check_enrolled
-from secagg.names import VERSION
+from secagg.names import VERSION, PeerId
 from secagg.roster import AGGREGATOR, HOSPITAL
 
 SMALL_DISK: Final = 1 << 30
@@ -161,8 +162,10 @@ def check_journal(report: Report, url: DatabaseUrl) -> None:
 
 
 @contextmanager
-def held_store(report: Report, state: Path) -> Iterator[bool]:
+def held_store(report: Report, state: Path, me: PeerId) -> Iterator[bool]:
     """Hold a hospital's state for the block; yield whether no hospital runs on it.
+
+    Its account is compared with its receipts, as at the start of the hospital.
 
     A hospital that runs must not be disturbed: its connection would be replaced by a
     second one of its identity (rule 8-4).
@@ -184,6 +187,8 @@ def held_store(report: Report, state: Path) -> Iterator[bool]:
         yield False
         return
     with store:
+        with report.checking("account"):
+            check_account(store, me)
         yield True
 
 

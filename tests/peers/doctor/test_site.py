@@ -25,6 +25,7 @@ from tests.peers.doctor.sites import (
     strangers,
 )
 from tests.peers.test_membership import pem_files
+from tests.unit.drivers.silo.test_cross_check import ME, take_part
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -170,7 +171,7 @@ def test_an_aggregators_disk_is_held_against_a_round(
 
 def test_a_hospital_that_runs_is_noticed_and_left_alone(tmp_path) -> None:
     report = Report()
-    with SqliteStore(tmp_path), site.held_store(report, tmp_path) as alone:
+    with SqliteStore(tmp_path), site.held_store(report, tmp_path, ME) as alone:
         assert not alone
     assert found(report, "running")[0] is Level.WARNING
 
@@ -179,7 +180,7 @@ def test_where_no_hospital_runs_its_state_is_held_meanwhile(tmp_path) -> None:
     with SqliteStore(tmp_path):
         pass
     report = Report()
-    with site.held_store(report, tmp_path) as alone:
+    with site.held_store(report, tmp_path, ME) as alone:
         assert alone
         with pytest.raises(errors.StateError):
             SqliteStore(tmp_path)
@@ -187,7 +188,7 @@ def test_where_no_hospital_runs_its_state_is_held_meanwhile(tmp_path) -> None:
 
 
 def test_no_state_is_made_to_look_whether_a_hospital_runs(tmp_path) -> None:
-    with site.held_store(Report(), tmp_path / "state") as alone:
+    with site.held_store(Report(), tmp_path / "state", ME) as alone:
         assert alone
     assert not (tmp_path / "state").exists()
 
@@ -195,9 +196,21 @@ def test_no_state_is_made_to_look_whether_a_hospital_runs(tmp_path) -> None:
 def test_a_damaged_state_fails(tmp_path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
     report = Report()
-    with site.held_store(report, tmp_path) as alone:
+    with site.held_store(report, tmp_path, ME) as alone:
         assert not alone
     assert found(report, "running")[0] is Level.FAILED
+
+
+def test_an_account_that_lacks_a_charge_fails(tmp_path) -> None:
+    """As it would at the start of the hospital (rule 9-5)."""
+    with SqliteStore(tmp_path) as store:
+        take_part(store, 1, charge=False)
+    report = Report()
+    with site.held_store(report, tmp_path, ME) as alone:
+        assert alone
+    level, told = found(report, "account")
+    assert level is Level.FAILED
+    assert "no charge for round 1" in told
 
 
 def test_a_journals_server_that_does_not_answer_fails(tmp_path) -> None:

@@ -85,7 +85,8 @@ class Connections:
     def recall(self) -> None:
         """Have everybody come back, who is given then what it missed.
 
-        What still comes on these connections is not for who is recalled to.
+        From now on nobody has a connection here, so that what was on its way on the
+        old ones is not heard by a session that is taken up anew.
         """
         self.recalls += 1
         for connection in self._by_peer.values():

@@ -15,11 +15,7 @@ from secagg import messages as msg
 from secagg.drivers import progress
 from secagg.drivers.aggregator.archive import Archive
 from secagg.drivers.aggregator.blobs import BlobStore
-from secagg.drivers.aggregator.connections import (
-    RECALLED,
-    RENEWED,
-    Connections,
-)
+from secagg.drivers.aggregator.connections import RECALLED, RENEWED, Connections
 from secagg.drivers.aggregator.gathering import KEPT_COIN
 from secagg.drivers.aggregator.inlet import Gated, Inlet
 from secagg.drivers.aggregator.journal import Journal
